@@ -1,0 +1,201 @@
+"""Convolution blocks that the U-Nets are made of, in two and three dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
+    2: nn.ConvTranspose2d,
+    3: nn.ConvTranspose3d,
+}
+POOLS: dict[int, type[nn.AvgPool2d] | type[nn.AvgPool3d]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+NEGATIVE_SLOPE = 0.01
+
+
+class InstanceNorm(nn.GroupNorm):
+    """Instance norm with affine parameters.
+
+    Written as a group norm of one channel per group, which is the same and takes a quarter less
+    time per training step on CPUs.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, channels, eps=1e-5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalises every channel of every sample.
+
+        One value per channel has no variance, so that such a feature map is left as it is.
+        """
+        return super().forward(x) if x[0, 0].numel() > 1 else x
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, instance norm and (optionally) leaky ReLU.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: Kernel size per axis, odd.
+        stride: Stride per axis.
+        activation: False leaves the activation to the caller (residual sums).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: Sequence[int],
+        stride: Sequence[int],
+        activation: bool = True,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        dims = len(kernel)
+        self.conv = CONVOLUTIONS[dims](
+            in_channels,
+            out_channels,
+            tuple(kernel),  # type: ignore[arg-type]
+            stride=tuple(stride),  # type: ignore[arg-type]
+            padding=tuple(size // 2 for size in kernel),  # type: ignore[arg-type]
+            bias=bias,
+        )
+        self.norm = InstanceNorm(out_channels)
+        self.act = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True) if activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [b, c_in, *space] to [b, c_out, *space / stride]."""
+        result: Tensor = self.act(self.norm(self.conv(x)))
+        return result
+
+
+def conv_stage(
+    in_channels: int,
+    out_channels: int,
+    *,
+    num_convs: int,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+) -> nn.Sequential:
+    """Builds `num_convs` convolutions of which the first has the stride."""
+    unit = [1] * len(kernel)
+    return nn.Sequential(
+        *(
+            ConvNormAct(
+                in_channels if index == 0 else out_channels,
+                out_channels,
+                kernel=kernel,
+                stride=stride if index == 0 else unit,
+            )
+            for index in range(num_convs)
+        )
+    )
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions and a skip; the skip pools where the block strides (ResNet-D)."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel: Sequence[int],
+        stride: Sequence[int],
+    ) -> None:
+        super().__init__()
+        dims = len(kernel)
+        unit = [1] * dims
+        self.conv1 = ConvNormAct(in_channels, out_channels, kernel=kernel, stride=stride)
+        self.conv2 = ConvNormAct(
+            out_channels, out_channels, kernel=kernel, stride=unit, activation=False
+        )
+        skip: list[nn.Module] = []
+        if any(step != 1 for step in stride):
+            skip.append(POOLS[dims](tuple(stride), tuple(stride)))  # type: ignore[arg-type]
+        if in_channels != out_channels:
+            skip.append(
+                ConvNormAct(
+                    in_channels,
+                    out_channels,
+                    kernel=unit,
+                    stride=unit,
+                    activation=False,
+                    bias=False,
+                )
+            )
+        self.skip = nn.Sequential(*skip)
+        self.act = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps [b, c_in, *space] to [b, c_out, *space / stride]."""
+        result: Tensor = self.act(self.conv2(self.conv1(x)) + self.skip(x))
+        return result
+
+
+class UNetDecoder(nn.Module):
+    """Expanding path: transposed convolution, concatenation with the skip, convolutions, head.
+
+    Index 0 of its lists is the coarsest level.
+
+    Args:
+        features: Channels per encoder stage, finest first.
+        kernel_sizes: Kernel per encoder stage.
+        strides: Stride per encoder stage; stage i is reached from i - 1 by strides[i].
+        num_convs: Convolutions per decoder level, coarsest first.
+        out_channels: Channels of the logits.
+    """
+
+    def __init__(
+        self,
+        features: Sequence[int],
+        kernel_sizes: Sequence[Sequence[int]],
+        strides: Sequence[Sequence[int]],
+        num_convs: Sequence[int],
+        out_channels: int,
+    ) -> None:
+        super().__init__()
+        dims = len(kernel_sizes[0])
+        unit = [1] * dims
+        transposed, stages, heads = [], [], []
+        for level, convs in enumerate(num_convs):
+            below, here = len(features) - 1 - level, len(features) - 2 - level
+            stride = tuple(strides[below])
+            transposed.append(
+                TRANSPOSED[dims](features[below], features[here], stride, stride)  # type: ignore[arg-type]
+            )
+            stages.append(
+                conv_stage(
+                    2 * features[here],
+                    features[here],
+                    num_convs=convs,
+                    kernel=kernel_sizes[here],
+                    stride=unit,
+                )
+            )
+            heads.append(CONVOLUTIONS[dims](features[here], out_channels, 1))
+        self.transposed = nn.ModuleList(transposed)
+        self.stages = nn.ModuleList(stages)
+        self.heads = nn.ModuleList(heads)
+
+    def forward(self, skips: list[Tensor]) -> tuple[Tensor, ...]:
+        """Turns encoder outputs (finest first) into logits (finest first).
+
+        While training every level has logits; in evaluation only the finest is computed.
+        """
+        x = skips[-1]
+        logits: list[Tensor] = []
+        finest = len(self.stages) - 1
+        for level, (up, stage, head) in enumerate(
+            zip(self.transposed, self.stages, self.heads, strict=True)
+        ):
+            skip = skips[-2 - level]
+            x = stage(torch.cat((up(x), skip), dim=1))
+            if self.training or level == finest:
+                logits.append(head(x))
+        return tuple(reversed(logits))

@@ -1,0 +1,127 @@
+"""The model file: configuration, weights and provenance, loaded without unpickling code."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autoseg.architectures import build_network
+from autoseg.errors import CheckpointError, SchemaError
+from autoseg.schema.plan import Configuration
+from autoseg.schema.serialise import SCHEMA_VERSION, atomic_path, from_plain, to_plain
+from autoseg.version import __version__
+
+KIND = "autoseg model"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Where a model comes from.
+
+    Attributes:
+        dataset: Name of the data set.
+        fold: Fold, or "all".
+        train_cases: Cases that it was trained on.
+        val_cases: Cases that it was validated on.
+        file_ending: Ending of the data set's images, used for predictions.
+        steps: Optimiser steps.
+        val_dice: Mean Dice of the validation patches at that step.
+    """
+
+    dataset: str
+    fold: str
+    train_cases: tuple[str, ...]
+    val_cases: tuple[str, ...]
+    file_ending: str
+    steps: int
+    val_dice: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A trained network.
+
+    Attributes:
+        configuration: Everything that prediction needs to know.
+        weights: State dict.
+        provenance: Where it comes from.
+        training: State of the training, for `--resume`; empty in finished models.
+    """
+
+    configuration: Configuration
+    weights: dict[str, Tensor]
+    provenance: Provenance
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def build(self) -> nn.Module:
+        """Builds the network with its weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: The weights do not fit the configuration.
+        """
+        configuration = self.configuration
+        network = build_network(
+            configuration.network, len(configuration.channels), configuration.labels.num_outputs
+        )
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"The weights do not fit the plan: {reason}") from None
+        return network.eval()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Writes a model file atomically."""
+    plain = {
+        "kind": KIND,
+        "schema": SCHEMA_VERSION,
+        "autoseg_version": __version__,
+        "configuration": to_plain(checkpoint.configuration),
+        "weights": checkpoint.weights,
+        "provenance": to_plain(checkpoint.provenance),
+        "training": checkpoint.training,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(plain, temporary)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a model file; nothing in it is executed.
+
+    Raises:
+        CheckpointError: The file is missing, truncated, unsafe or no model of ours.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file.")
+    try:
+        plain = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: holds Python objects that a model file must not hold; it was not loaded."
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: damaged or no model file ({reason}).") from None
+    if not isinstance(plain, dict) or plain.get("kind") != KIND:
+        raise CheckpointError(f"{path}: not a model file of autoseg.")
+    if plain.get("schema") != SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path}: schema {plain.get('schema')}, this version reads {SCHEMA_VERSION}. "
+            f"It was made by autoseg {plain.get('autoseg_version')}."
+        )
+    try:
+        return Checkpoint(
+            configuration=from_plain(Configuration, plain["configuration"], f"{path}: plan"),
+            weights=plain["weights"],
+            provenance=from_plain(Provenance, plain["provenance"], f"{path}: provenance"),
+            training=plain["training"],
+        )
+    except (KeyError, SchemaError) as error:
+        raise CheckpointError(f"{path}: not a complete model file ({error}).") from None

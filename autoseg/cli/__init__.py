@@ -1,0 +1,1 @@
+"""One file per command: arguments become one call of the pipeline."""

@@ -1,0 +1,55 @@
+"""autoseg_plan: check and measure a data set, plan, make folds, preprocess."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from autoseg.cli import shell
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = shell.parser(
+        "plan",
+        "Check and measure a data set, plan networks for it, make folds and preprocess the cases.",
+        "autoseg_plan Dataset004_Hippocampus --workspace work/hippocampus --time-budget 10m",
+    )
+    shell.add_planning(parser)
+    parser.add_argument(
+        "--configurations",
+        nargs="+",
+        default=(),
+        metavar="NAME",
+        help="2d, 3d_fullres (default: all that fit the data)",
+    )
+    parser.add_argument(
+        "--folds", type=int, metavar="N", help="number of folds (default: 5, or those given)"
+    )
+    parser.add_argument(
+        "--no-preprocess", action="store_true", help="only plan; training preprocesses then"
+    )
+    arguments = parser.parse_args(argv)
+
+    def action() -> None:
+        from autoseg import pipeline
+
+        pipeline.plan(
+            arguments.dataset,
+            arguments.workspace,
+            configurations=arguments.configurations,
+            planner=arguments.planner,
+            network=arguments.network,
+            device=arguments.device,
+            memory=arguments.memory,
+            time_budget=arguments.time_budget,
+            folds=arguments.folds,
+            group_pattern=arguments.group_pattern,
+            groups=Path(arguments.groups) if arguments.groups else None,
+            seed=arguments.seed,
+            preprocess=not arguments.no_preprocess,
+            workers=arguments.workers,
+        )
+        workspace = Path(arguments.workspace)
+        shell.show([f"The plan is in {workspace / 'plan.yaml'}, its reasons in {workspace / 'plan.md'}."])
+
+    return shell.execute(action)

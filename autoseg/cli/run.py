@@ -1,0 +1,79 @@
+"""autoseg_run: from a data set to scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoseg.cli import shell
+
+if TYPE_CHECKING:
+    from evaluation import Summary
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = shell.parser(
+        "run",
+        "Plan, preprocess, train, predict the validation cases and score them. "
+        "The same command goes on after an interruption.",
+        "autoseg run Dataset004_Hippocampus --workspace work/hippocampus --time-budget 10m",
+    )
+    shell.add_planning(parser)
+    parser.add_argument(
+        "--configuration",
+        metavar="NAME",
+        help="which one to train (default: 3d_fullres, 2d for 2D images)",
+    )
+    parser.add_argument(
+        "--folds",
+        nargs="+",
+        type=shell.fold,
+        default=[0],
+        metavar="FOLD",
+        help="folds to train (default: 0)",
+    )
+    parser.add_argument("--num-folds", type=int, metavar="N", help="folds to make (default: 5)")
+    parser.add_argument("--epochs", type=shell.positive, metavar="N", help="fixed number of epochs")
+    arguments = parser.parse_args(argv)
+
+    def action() -> None:
+        from autoseg import pipeline
+
+        summaries = pipeline.run(
+            arguments.dataset,
+            arguments.workspace,
+            configuration=arguments.configuration,
+            folds=arguments.folds,
+            planner=arguments.planner,
+            network=arguments.network,
+            device=arguments.device,
+            memory=arguments.memory,
+            time_budget=arguments.time_budget,
+            epochs=arguments.epochs,
+            num_folds=arguments.num_folds,
+            group_pattern=arguments.group_pattern,
+            groups=Path(arguments.groups) if arguments.groups else None,
+            seed=arguments.seed,
+            workers=arguments.workers,
+        )
+        show_result(Path(arguments.workspace), summaries)
+
+    return shell.execute(action)
+
+
+def show_result(workspace: Path, summaries: Mapping[int | str, Summary]) -> None:
+    """Prints the scores and where everything is."""
+    for fold, summary in summaries.items():
+        shell.show([f"Fold {fold}, validation cases:", summary.table(), ""])
+    folders = [f"runs/*/fold_{fold}" for fold in summaries]
+    shell.show(
+        [
+            f"Workspace          {workspace}",
+            f"Plan and reasons   {workspace / 'plan.md'}",
+            *(f"Model              {workspace / folder / 'checkpoint_final.pt'}" for folder in folders),
+            *(f"Scores, pictures   {workspace / folder / 'validation'}" for folder in folders),
+            f"Predict images     autoseg_predict {workspace} -i IMAGES -o PREDICTIONS",
+        ]
+    )

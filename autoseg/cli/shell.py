@@ -1,0 +1,117 @@
+"""What all commands share: exit codes, the console, and arguments that several take."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+
+from autoseg.errors import AutosegError
+
+INTERRUPTED = 130
+
+
+def parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
+    """Makes a parser whose help ends with an example."""
+    return argparse.ArgumentParser(
+        prog=f"autoseg_{name}" if name else "autoseg",
+        description=description,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def add_device(to: argparse.ArgumentParser) -> None:
+    """Adds --device."""
+    to.add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda", "mps"),
+        help="where to compute; auto takes a GPU where there is one (default: auto)",
+    )
+
+
+def add_workers(to: argparse.ArgumentParser, what: str) -> None:
+    """Adds --workers."""
+    to.add_argument(
+        "--workers", type=positive, metavar="N", help=f"{what} (default: one per processor)"
+    )
+
+
+def add_planning(to: argparse.ArgumentParser) -> None:
+    """Adds the options of the planner that `plan` and `run` share."""
+    to.add_argument("dataset", metavar="DATASET", help="folder with dataset.json, imagesTr, labelsTr")
+    to.add_argument("--workspace", required=True, metavar="WS", help="folder to work in")
+    to.add_argument(
+        "--planner", default="auto", help="auto (fits memory and time) or nnunet (default: auto)"
+    )
+    to.add_argument(
+        "--network", metavar="NAME", help="plain, M, L or XL (default: the planner chooses)"
+    )
+    add_device(to)
+    to.add_argument("--memory", metavar="8GB", help="memory of a training (default: what is free)")
+    to.add_argument(
+        "--time-budget", metavar="10m", help="time of one training (default: nnU-Net's schedule)"
+    )
+    to.add_argument(
+        "--group-pattern",
+        metavar="REGEX",
+        help="finds the patient in a case name; cases of a patient stay in one fold",
+    )
+    to.add_argument("--groups", metavar="CSV", help="table with the columns case and group")
+    to.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    add_workers(to, "processes")
+
+
+def positive(text: str) -> int:
+    """Argument type: an integer above zero."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above zero")
+    return value
+
+
+def fold(text: str) -> int | str:
+    """Argument type: the number of a fold, or "all"."""
+    if text == "all":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is no fold: a number, or all") from None
+
+
+def execute(action: Callable[[], int | None]) -> int:
+    """Runs a command's action; what a user did wrong becomes lines on stderr and an exit code."""
+    from autoseg.runlog import ConsoleHandler
+    from evaluation.errors import EvaluationError
+
+    handler = ConsoleHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("autoseg")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    try:
+        return action() or 0
+    except (AutosegError, EvaluationError) as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return getattr(error, "exit_code", 1)
+    except KeyboardInterrupt:
+        print("interrupted; the same command with --resume goes on", file=sys.stderr)
+        return INTERRUPTED
+    except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+        print(f"error: {error.filename}: {error.strerror}.", file=sys.stderr)
+        return 1
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+def show(lines: Sequence[str]) -> None:
+    """Prints a command's result on stdout."""
+    for line in lines:
+        print(line)

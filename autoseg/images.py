@@ -1,0 +1,157 @@
+"""Reading and writing images: arrays (c, z, y, x) with a Geometry.
+
+The only place that knows SimpleITK and the order of its axes.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from autoseg.errors import ImageError
+from autoseg.schema.geometry import Geometry
+from autoseg.schema.serialise import atomic_path
+
+FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
+NATURAL_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
+NO_SPACING = (999.0, 1.0, 1.0)
+"""Spacing (z, y, x) of 2D images, whose slice axis means nothing."""
+
+Array = npt.NDArray[np.generic]
+
+# Several cases are read at a time; more threads in each only get in each other's way.
+sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+def read_image(path: Path) -> tuple[Array, Geometry]:
+    """Reads one file.
+
+    Args:
+        path: NIfTI, NRRD, MetaImage, PNG, TIFF or BMP; 2D, 3D, or with several channels.
+
+    Returns:
+        The voxels [c, z, y, x] in the file's type, and the geometry.
+
+    Raises:
+        ImageError: The file is missing, truncated or of an unknown format.
+    """
+    if not path.is_file():
+        raise ImageError(f"{path}: no such file.")
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise ImageError(f"{path}: cannot be read ({_reason(error)}). Export it again.") from None
+    return _to_array(image, path)
+
+
+def _reason(error: RuntimeError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[-1] if lines else "unknown reason"
+    for line in lines:
+        if "Error" in line or "error" in line:
+            text = line
+    return " ".join(text.replace("sitk::ERROR:", "").split())[:160]
+
+
+def _to_array(image: sitk.Image, path: Path) -> tuple[Array, Geometry]:
+    dimensions = image.GetDimension()
+    components = image.GetNumberOfComponentsPerPixel()
+    if dimensions not in (2, 3, 4):
+        raise ImageError(f"{path}: has {dimensions} dimensions; 2, 3 or 4 are supported.")
+    if dimensions == 4 and components > 1:
+        raise ImageError(f"{path}: a 4D image with vectors per voxel is not supported.")
+    array = sitk.GetArrayFromImage(image)
+    if components > 1:
+        array = np.moveaxis(array, -1, 0)
+    elif dimensions < 4:
+        array = array[None]
+    spacing, origin = image.GetSpacing(), image.GetOrigin()
+    direction = np.asarray(image.GetDirection()).reshape(dimensions, dimensions)
+    if dimensions == 4:  # the fourth axis counts channels
+        dimensions, spacing, origin, direction = 3, spacing[:3], origin[:3], direction[:3, :3]
+    if dimensions == 2:
+        array = array[:, None]
+        in_plane = (spacing[1], spacing[0])
+        if path.name.lower().endswith(NATURAL_ENDINGS):
+            in_plane = NO_SPACING[1:]
+        spacing_zyx = (max(in_plane) * 999.0, *in_plane)
+    else:
+        spacing_zyx = (spacing[2], spacing[1], spacing[0])
+    geometry = Geometry(
+        shape=array.shape[1:],
+        spacing_mm=tuple(float(value) for value in spacing_zyx),  # type: ignore[arg-type]
+        origin_mm=tuple(float(value) for value in origin),
+        direction=tuple(float(value) for value in direction.flat),
+        dimensions=dimensions,
+    )
+    return array, geometry
+
+
+def read_case(paths: tuple[Path, ...]) -> tuple[npt.NDArray[np.float32], Geometry]:
+    """Reads all channels of a case.
+
+    Args:
+        paths: One file per channel, or one file with all channels.
+
+    Returns:
+        [c, z, y, x] float32 and the geometry of the first file.
+
+    Raises:
+        ImageError: A file cannot be read, or the channels differ in shape.
+    """
+    read = [read_image(path) for path in paths]
+    shapes = {array.shape[1:] for array, _ in read}
+    if len(shapes) > 1:
+        listed = ", ".join(
+            f"{path.name} {array.shape[1:]}" for path, (array, _) in zip(paths, read, strict=True)
+        )
+        raise ImageError(f"{paths[0].parent}: the channels differ in shape ({listed}).")
+    arrays = [array.astype(np.float32, copy=False) for array, _ in read]
+    return (arrays[0] if len(arrays) == 1 else np.concatenate(arrays)), read[0][1]
+
+
+def write_labels(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry) -> None:
+    """Writes a label map atomically.
+
+    Args:
+        path: Target; the ending chooses the format.
+        labels: [z, y, x] integers.
+        geometry: Geometry of the image that was segmented.
+
+    Raises:
+        ImageError: The format cannot be written.
+    """
+    natural = path.name.lower().endswith((".png", ".bmp"))
+    array = labels[0] if geometry.dimensions == 2 else labels
+    if natural and array.dtype == np.int32:
+        raise ImageError(f"{path}: labels above 65535 do not fit into this format; use .nii.gz.")
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    if not natural:
+        depth, height, width = geometry.spacing_mm
+        image.SetSpacing((width, height, depth)[: geometry.dimensions])
+        image.SetOrigin(geometry.origin_mm)
+        image.SetDirection(geometry.direction)
+    try:
+        if path.suffix == ".mhd":  # header and data are two files that name each other
+            sitk.WriteImage(image, str(path), useCompression=True)
+            return
+        with atomic_path(path) as temporary:
+            sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
+    except RuntimeError as error:
+        raise ImageError(f"{path}: cannot be written ({_reason(error)}).") from None
+
+
+def is_natural(ending: str) -> bool:
+    """True for formats of photographs, which have no spacing."""
+    return ending.lower() in NATURAL_ENDINGS
+
+
+def voxel_volume_ml(geometry: Geometry) -> float:
+    """Volume of a voxel in ml; of a pixel, its area in cm² times 1 mm, for 2D images."""
+    spacing = geometry.spacing_mm[1:] if geometry.dimensions == 2 else geometry.spacing_mm
+    return math.prod(spacing) / 1000

@@ -1,0 +1,20 @@
+"""Table of losses: `forward(logits, target, valid_mask) -> scalar`, lower is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from autoseg.losses.dice_cross_entropy import DiceBinaryCrossEntropy, DiceCrossEntropy
+from autoseg.registry import Registry
+
+LossBuilder = Callable[..., nn.Module]
+
+LOSSES: Registry[LossBuilder] = Registry(
+    "loss",
+    {
+        "dice_cross_entropy": DiceCrossEntropy,
+        "dice_binary_cross_entropy": DiceBinaryCrossEntropy,
+    },
+)

@@ -1,0 +1,496 @@
+"""The table of contents: one function per verb, in the order in which a user meets them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoseg.errors import DatasetError, InputError, UsageError
+from autoseg.parallel import default_workers
+from autoseg.planning import session
+from autoseg.planning.budget import Budget, find_device, make_budget
+from autoseg.planning.dataset import survey_dataset
+from autoseg.planning.explain import explain
+from autoseg.planning.planners import PLANNERS
+from autoseg.planning.planners.clock import fit_to_time
+from autoseg.planning.planners.request import Request
+from autoseg.preprocessing.store import Store, preprocess_cases, store_key
+from autoseg.runlog import log_file
+from autoseg.schema import serialise
+from autoseg.schema.plan import Configuration, Plan
+from autoseg.workspace import Workspace
+
+if TYPE_CHECKING:
+    from autoseg.checkpoint import Checkpoint
+    from autoseg.inference.predictor import Report
+    from evaluation import Summary
+
+logger = logging.getLogger(__name__)
+
+
+def plan(
+    dataset: Path | str,
+    workspace: Path | str,
+    *,
+    configurations: Sequence[str] = (),
+    planner: str = "auto",
+    network: str | None = None,
+    device: str = "auto",
+    memory: str | None = None,
+    time_budget: str | None = None,
+    folds: int | None = None,
+    group_pattern: str | None = None,
+    groups: Path | None = None,
+    seed: int = 0,
+    preprocess: bool = True,
+    reuse: bool = False,
+    workers: int | None = None,
+) -> Plan:
+    """Checks and measures a data set, plans for it, makes folds and preprocesses the cases.
+
+    Args:
+        dataset: Folder in nnU-Net's raw format.
+        workspace: Folder in which everything is made.
+        configurations: Names, all that fit where empty.
+        planner: auto or nnunet.
+        network: plain, M, L or XL; None leaves the choice to the planner.
+        device: auto, cpu, cuda or mps.
+        memory: Such as "8GB"; None takes what is free.
+        time_budget: Such as "10m", for one training.
+        folds: Number of folds, 5 where None.
+        group_pattern: Regular expression that finds the patient in a case name.
+        groups: CSV with the columns case and group.
+        seed: Seed of everything random.
+        preprocess: Also preprocess.
+        reuse: Take the workspace's plan where files and options are the same.
+        workers: Processes; None takes all processors.
+
+    Returns:
+        The plan, which is also in the workspace.
+
+    Raises:
+        DatasetError: The data set has faults; all of them are listed.
+        UsageError: An argument does not fit.
+    """
+    place = Workspace(Path(workspace))
+    workers = workers or default_workers()
+    make_plan = PLANNERS[planner]
+    asked = {
+        "configurations": " ".join(configurations),
+        "planner": planner,
+        "network": network or "",
+        "device": device,
+        "memory": memory or "",
+        "time_budget": time_budget or "",
+        "seed": str(seed),
+    }
+    if reuse and (earlier := session.reusable(place, Path(dataset), asked)) is not None:
+        logger.info("The plan was made already, for the same files and options.")
+        if preprocess:
+            preprocess_workspace(place.root, workers=workers)
+        return earlier
+    budget = _budget(device, memory, time_budget)
+    data, warnings, errors = survey_dataset(Path(dataset))
+    if data is None:
+        raise DatasetError(errors)
+    session.check_workspace(place, data)
+    folding = session.Folding(number=folds, pattern=group_pattern, table=groups, seed=seed)
+    errors += session.fold_faults(place, data, folding)
+    fingerprint = session.fingerprint(place, data, workers, errors, warnings)
+    chosen, decision = session.folds(place, data, fingerprint, folding)
+    request = Request(configurations=tuple(configurations), network=network, seed=seed)
+    made = make_plan(data, fingerprint, budget, request)
+    made = replace(made, decisions=(*made.decisions, decision), request=asked)
+    with log_file(place.logs / "plan.log"):
+        session.save(place, data, fingerprint, chosen, made)
+        for line in explain(made).splitlines():
+            logger.info(line)
+    if preprocess:
+        preprocess_workspace(place.root, workers=workers)
+    return made
+
+
+def _budget(device: str, memory: str | None, time_budget: str | None) -> Budget:
+    """The budget, with a stopwatch where there is a time to keep."""
+    budget = make_budget(device, memory, time_budget)
+    if budget.time_s is None:
+        return budget
+    from autoseg.training.stopwatch import measure_step_s
+
+    return replace(budget, step_s=lambda item: measure_step_s(item, device=budget.device))
+
+
+def preprocess_workspace(
+    workspace: Path | str,
+    *,
+    configurations: Sequence[Configuration] | None = None,
+    workers: int | None = None,
+) -> int:
+    """Preprocesses all cases of a workspace that are not done yet.
+
+    Args:
+        workspace: Planned workspace.
+        configurations: For which configurations, all of the plan where None.
+        workers: Processes.
+
+    Returns:
+        How many cases were done now.
+    """
+    place = Workspace(Path(workspace))
+    dataset = session.load_dataset(place)
+    chosen = configurations or tuple(session.load_plan(place).configurations.values())
+    targets = {place.preprocessed(store_key(item)): item for item in chosen}
+    for case in dataset.cases:
+        for path in (*case.images, *case.annotations):
+            if not path.exists():
+                raise InputError(f"{path}: is gone since the plan was made. Run autoseg_plan again.")
+    with log_file(place.logs / "preprocess.log"):
+        return preprocess_cases(dataset.cases, targets, workers=workers or default_workers())
+
+
+def train(
+    workspace: Path | str,
+    configuration: str,
+    fold: int | str,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    time_budget: str | None = None,
+    epochs: int | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+) -> Checkpoint:
+    """Trains one network.
+
+    Args:
+        workspace: Planned workspace.
+        configuration: Name of a configuration of the plan.
+        fold: Number of the fold, or "all" for one network on all cases.
+        resume: Go on where an interrupted run was.
+        overwrite: Throw an earlier run of this configuration and fold away.
+        time_budget: Such as "10m"; another budget than the plan's chooses network and schedule
+            anew (planner auto).
+        epochs: Fixed number of epochs instead of the plan's schedule.
+        device: auto, cpu, cuda or mps.
+        workers: Threads that make batches.
+
+    Returns:
+        The final model.
+    """
+    started = time.perf_counter()
+    from autoseg.checkpoint import Provenance, load_checkpoint
+    from autoseg.training.setup import batch_workers, make_room
+    from autoseg.training.trainer import Task, Trainer
+
+    place = Workspace(Path(workspace))
+    made, dataset = session.load_plan(place), session.load_dataset(place)
+    chosen = session.load_fold(place, dataset, fold)
+    if configuration not in made.configurations:
+        known = ", ".join(made.configurations)
+        raise UsageError(f"The plan has no configuration '{configuration}'. It has: {known}.")
+    run = place.run(configuration, fold)
+    device = find_device(device)
+    if resume and run.final.is_file():
+        logger.info("%s is trained already.", run.folder)
+        return load_checkpoint(run.final)
+    resumes = resume and run.last.is_file()
+    make_room(run, resume=resume, overwrite=overwrite)
+    with log_file(run.log):
+        if resumes:
+            item = serialise.load(Configuration, run.configuration)
+        else:
+            item = _override(made, configuration, epochs, _budget(device, None, time_budget))
+            serialise.save(item, run.configuration)
+        preprocess_workspace(place.root, configurations=[item])
+        task = Task(
+            configuration=item,
+            store=Store(place.preprocessed(store_key(item))),
+            train_cases=chosen.train,
+            val_cases=chosen.val,
+            provenance=Provenance(
+                dataset=dataset.name,
+                fold=str(fold),
+                train_cases=chosen.train,
+                val_cases=chosen.val,
+                file_ending=dataset.file_ending,
+                steps=0,
+                val_dice=None,
+            ),
+            run=run,
+        )
+        logger.info(
+            "Training %s fold %s on %s: %d cases, %d for validation.",
+            configuration,
+            fold,
+            device,
+            len(chosen.train),
+            len(chosen.val),
+        )
+        trainer = Trainer(task, device=device, workers=workers or batch_workers(device))
+        if resumes:
+            trainer.resume()
+            return trainer.fit()
+        # What was spent on choosing a network does not count, it was measured for this budget.
+        return trainer.fit(started if time_budget is None else None)
+
+
+def _override(made: Plan, name: str, epochs: int | None, budget: Budget) -> Configuration:
+    """The plan's configuration with what the user wants otherwise, as a new one."""
+    from autoseg.training.setup import with_epochs
+
+    item = made.configurations[name]
+    if budget.time_s is not None and budget.time_s != item.training.time_budget_s:
+        if made.planner == "auto":
+            item, reasons = fit_to_time(item, budget)
+            for reason in reasons:
+                logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
+        else:
+            training = replace(item.training, time_budget_s=budget.time_s)
+            item = replace(item, training=training)
+    return item if epochs is None else with_epochs(item, epochs)
+
+
+def predict(
+    models: Sequence[Path | str],
+    source: Path | str,
+    output: Path | str,
+    *,
+    save_probabilities: bool = False,
+    mirroring: bool = True,
+    step: float = 0.5,
+    resume: bool = False,
+    overwrite: bool = False,
+    device: str = "auto",
+    workers: int | None = None,
+) -> Report:
+    """Predicts images with the average of one or several models.
+
+    Args:
+        models: Checkpoint files, run folders or workspaces.
+        source: Folder of images, or one image.
+        output: Folder for the label maps, or one file where the source is one file.
+        save_probabilities: Also write probabilities as .npz (float16, key "probabilities").
+        mirroring: Average over the mirrored axes of the plan.
+        step: Distance of neighbouring tiles as a share of the tile.
+        resume: Skip cases that are there.
+        overwrite: Replace label maps that are there.
+        device: auto, cpu, cuda or mps.
+        workers: Threads that read ahead.
+
+    Returns:
+        What was written, skipped and what failed.
+    """
+    from autoseg.checkpoint import load_checkpoint
+    from autoseg.inference.models import find_models
+    from autoseg.inference.predictor import Options, Predictor, existing
+    from autoseg.raw_format import image_ending, input_cases
+
+    paths = [path for model in models for path in find_models(Path(model))]
+    checkpoints = [load_checkpoint(path) for path in paths]
+    options = Options(mirroring=mirroring, step=step, device=find_device(device))
+    predictor = Predictor(checkpoints, options)
+    cases = input_cases(Path(source), predictor.num_channels)
+    target = Path(output)
+    if image_ending(target.name) and Path(source).is_file():
+        targets = dict.fromkeys(cases, target)
+    else:
+        if target.is_file():
+            raise UsageError(f"{target}: is a file; -o must be a folder for several images.")
+        targets = {
+            case: target / f"{case}{image_ending(files[0].name)}" for case, files in cases.items()
+        }
+    there = existing(targets.values())
+    inputs = {path.resolve() for files in cases.values() for path in files}
+    if any(path.resolve() in inputs for path in targets.values()):
+        raise UsageError(f"{target}: the predictions would replace the images. Choose another -o.")
+    if there and not (resume or overwrite):
+        raise UsageError(
+            f"{there[0]}: is there already ({len(there)} in all). "
+            "Use --resume to keep them, --overwrite to replace them, or another -o."
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        logger.info("Model %s", path)
+    return predictor.predict_files(
+        cases,
+        targets,
+        probabilities=save_probabilities,
+        resume=resume,
+        workers=workers or default_workers(),
+    )
+
+
+def evaluate(
+    reference: Path | str,
+    prediction: Path | str,
+    *,
+    labels: Path | str | None = None,
+    output: Path | str | None = None,
+    workers: int | None = None,
+) -> Summary:
+    """Scores label maps against references.
+
+    Args:
+        reference: Folder or file.
+        prediction: Folder or file.
+        labels: dataset.json that names the classes; None scores every value of the references.
+        output: JSON file to write, with a CSV beside it.
+        workers: Threads.
+
+    Returns:
+        All scores.
+
+    Raises:
+        EvaluationError: Files cannot be read or do not fit.
+    """
+    from evaluation import evaluate_folders, read_classes, write_summary
+
+    classes = None
+    reference, prediction = Path(reference), Path(prediction)
+    if labels is not None:
+        labels = Path(labels)
+        classes = read_classes(labels / "dataset.json" if labels.is_dir() else labels)
+    elif (beside := reference.parent / "dataset.json").is_file():
+        classes = read_classes(beside)
+    summary = evaluate_folders(
+        reference, prediction, classes, workers=workers or default_workers()
+    )
+    if output is not None:
+        write_summary(summary, Path(output))
+    return summary
+
+
+def validate(
+    workspace: Path | str,
+    configuration: str,
+    fold: int | str,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+) -> Summary:
+    """Predicts the validation cases of a trained fold, scores them and draws some of them.
+
+    Cases that were predicted already by this model are not predicted again.
+
+    Returns:
+        The scores, which are also in the run's folder.
+    """
+    from autoseg import validation
+
+    place = Workspace(Path(workspace))
+    dataset, run = session.load_dataset(place), place.run(configuration, fold)
+    chosen = session.load_fold(place, dataset, fold)
+    if not chosen.val:
+        raise UsageError(f"Fold {fold} has no validation cases.")
+    if not run.final.is_file():
+        raise UsageError(f"{run.folder}: not trained yet. Run autoseg_train first.")
+    cases = {case.identifier: case for case in dataset.cases if case.identifier in set(chosen.val)}
+    with log_file(run.log):
+        report = validation.predict_cases(
+            run, cases, device=find_device(device), workers=workers or default_workers()
+        )
+        if report.failed:
+            raise InputError(
+                "\n".join(f"Case '{case}': {reason}" for case, reason in report.failed.items())
+            )
+        references = validation.references(place, dataset, cases)
+        summary = validation.score(run, dataset, cases, references)
+        validation.draw(run, cases, references, summary)
+        for line in summary.table().splitlines():
+            logger.info(line)
+    return summary
+
+
+def run(
+    dataset: Path | str,
+    workspace: Path | str,
+    *,
+    configuration: str | None = None,
+    folds: Sequence[int | str] = (0,),
+    planner: str = "auto",
+    network: str | None = None,
+    device: str = "auto",
+    memory: str | None = None,
+    time_budget: str | None = None,
+    epochs: int | None = None,
+    num_folds: int | None = None,
+    group_pattern: str | None = None,
+    groups: Path | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> dict[int | str, Summary]:
+    """From a data set to scores: plan, preprocess, train, predict the validation cases, evaluate.
+
+    An interrupted run goes on where it was when it is started again.
+
+    Args:
+        dataset: Folder in nnU-Net's raw format.
+        workspace: Folder in which everything is made.
+        configuration: Which one to train; None takes 3d_fullres, or 2d for 2D images.
+        folds: Folds to train.
+        planner: See `plan`.
+        network: See `plan`.
+        device: See `plan`.
+        memory: See `plan`.
+        time_budget: For each training.
+        epochs: Fixed number of epochs.
+        num_folds: Number of folds to make.
+        group_pattern: See `plan`.
+        groups: See `plan`.
+        seed: See `plan`.
+        workers: See `plan`.
+
+    Returns:
+        Scores per fold.
+    """
+    if configuration is None:
+        configuration = session.default_configuration(Path(dataset))
+    plan(
+        dataset,
+        workspace,
+        configurations=(configuration,),
+        planner=planner,
+        network=network,
+        device=device,
+        memory=memory,
+        time_budget=time_budget,
+        folds=num_folds,
+        group_pattern=group_pattern,
+        groups=groups,
+        seed=seed,
+        reuse=True,
+        workers=workers,
+    )
+    summaries = {}
+    for fold in folds:
+        train(workspace, configuration, fold, resume=True, epochs=epochs, device=device)
+        summaries[fold] = validate(workspace, configuration, fold, device=device, workers=workers)
+    return summaries
+
+
+def demo(
+    folder: Path | str,
+    *,
+    time_budget: str = "2m",
+    device: str = "auto",
+    workers: int | None = None,
+) -> dict[int | str, Summary]:
+    """Makes a small synthetic data set and does `run` on it.
+
+    Args:
+        folder: Folder for the data set and the workspace.
+        time_budget: For the training.
+        device: auto, cpu, cuda or mps.
+        workers: Processes.
+    """
+    from dataset_conversion.synthetic import write_synthetic
+
+    root = Path(folder)
+    data = root / "Dataset900_Demo"
+    if not (data / "dataset.json").is_file():
+        write_synthetic(data)
+    return run(data, root / "workspace", time_budget=time_budget, device=device, workers=workers)

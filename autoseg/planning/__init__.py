@@ -1,0 +1,1 @@
+"""From a data set folder to a plan."""

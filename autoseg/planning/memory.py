@@ -1,0 +1,93 @@
+"""What a network costs: feature map elements, parameters and the memory of a training step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from autoseg.schema.plan import NetworkSpec
+
+RESIDUAL = "residual_unet"
+BYTES_PER_ELEMENT = 10.0
+"""Measured bytes of a training step per feature map element (float32, values and gradients)."""
+BYTES_PER_PARAMETER = 24.0
+"""Weight, gradient, two moments, averaged weight and the optimiser's scratch in float32."""
+BASE_BYTES = 400 * 2**20
+"""The interpreter with torch and the data loader."""
+
+
+def feature_map_elements(spec: NetworkSpec, patch_size: Sequence[int], out_channels: int) -> int:
+    """Elements of all convolution outputs for one patch, the measure of nnU-Net's planner.
+
+    Deep supervision heads are not counted but the finest.
+    """
+    shapes = _stage_shapes(spec, patch_size)
+    total = 0
+    if spec.architecture == RESIDUAL:
+        total += spec.features[0] * math.prod(shapes[0])
+    channels = spec.features[0] if spec.architecture == RESIDUAL else 0
+    for stage, shape in enumerate(shapes):
+        voxels, features = math.prod(shape), spec.features[stage]
+        if spec.architecture == RESIDUAL:
+            strided = any(step != 1 for step in spec.strides[stage])
+            has_skip = strided or channels != features
+            total += features * voxels * (2 * spec.encoder_blocks[stage] + has_skip)
+            channels = features
+        else:
+            total += features * voxels * spec.encoder_blocks[stage]
+    for level, convs in enumerate(spec.decoder_blocks):
+        here = len(spec.features) - 2 - level
+        total += spec.features[here] * math.prod(shapes[here]) * (convs + 1)
+    return total + out_channels * math.prod(shapes[0])
+
+
+def num_parameters(spec: NetworkSpec, in_channels: int, out_channels: int) -> int:
+    """Parameters of a plain or residual U-Net, all deep supervision heads included."""
+    total = 0
+
+    def conv(inputs: int, outputs: int, kernel: Sequence[int]) -> int:
+        return inputs * outputs * math.prod(kernel) + outputs + 2 * outputs  # bias and norm
+
+    channels = in_channels
+    if spec.architecture == RESIDUAL:
+        total += conv(channels, spec.features[0], spec.kernel_sizes[0])
+        channels = spec.features[0]
+    for stage, features in enumerate(spec.features):
+        kernel = spec.kernel_sizes[stage]
+        for _ in range(spec.encoder_blocks[stage]):
+            total += conv(channels, features, kernel)
+            if spec.architecture == RESIDUAL:
+                total += conv(features, features, kernel)
+                if channels != features:
+                    total += channels * features + 2 * features
+            channels = features
+    for level, convs in enumerate(spec.decoder_blocks):
+        here = len(spec.features) - 2 - level
+        features, below = spec.features[here], spec.features[here + 1]
+        total += below * features * math.prod(spec.strides[here + 1]) + features
+        total += conv(2 * features, features, spec.kernel_sizes[here])
+        total += (convs - 1) * conv(features, features, spec.kernel_sizes[here])
+        total += features * out_channels + out_channels
+    return total
+
+
+def training_memory_bytes(
+    spec: NetworkSpec,
+    patch_size: Sequence[int],
+    batch_size: int,
+    in_channels: int,
+    out_channels: int,
+) -> int:
+    """Estimated peak memory of a training step in float32."""
+    elements = feature_map_elements(spec, patch_size, out_channels) * batch_size
+    parameters = num_parameters(spec, in_channels, out_channels)
+    return int(BASE_BYTES + BYTES_PER_ELEMENT * elements + BYTES_PER_PARAMETER * parameters)
+
+
+def _stage_shapes(spec: NetworkSpec, patch_size: Sequence[int]) -> list[list[int]]:
+    shape = list(patch_size)
+    shapes = []
+    for stride in spec.strides:
+        shape = [size // step for size, step in zip(shape, stride, strict=True)]
+        shapes.append(shape)
+    return shapes

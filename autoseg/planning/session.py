@@ -1,0 +1,227 @@
+"""What planning leaves in a workspace: data set, fingerprint, plan and folds."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.errors import InputError, UsageError
+from autoseg.images import read_image
+from autoseg.planning.dataset import read_dataset
+from autoseg.planning.explain import explain
+from autoseg.planning.fingerprint import make_fingerprint, signature
+from autoseg.planning.folds import Fold, find_groups, make_folds, read_splits, write_splits
+from autoseg.schema import serialise
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.plan import Decision, Plan
+from autoseg.workspace import Workspace
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_FOLDS = 5
+SPLITS = "splits_final.json"
+ALL = "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folding:
+    """How folds are wanted.
+
+    Attributes:
+        number: Number of folds, or None for five.
+        pattern: Regular expression that finds the patient in a case name.
+        table: CSV with the columns case and group.
+        seed: Breaks ties.
+    """
+
+    number: int | None
+    pattern: str | None
+    table: Path | None
+    seed: int
+
+
+def check_workspace(place: Workspace, dataset: Dataset) -> None:
+    """Refuses folders that hold something else.
+
+    Raises:
+        UsageError: The folder belongs to another data set or is not a workspace.
+    """
+    if place.root.is_file():
+        raise UsageError(f"{place.root}: is a file; --workspace needs a folder.")
+    if place.root.resolve() == dataset.root:
+        raise UsageError(f"{place.root}: is the data set; choose another folder for --workspace.")
+    if place.dataset.is_file():
+        owner = load_dataset(place).root
+        if owner != dataset.root:
+            raise UsageError(
+                f"{place.root}: is the workspace of {owner}. Choose another for {dataset.root}."
+            )
+    elif place.root.is_dir() and any(
+        not item.name.startswith(".") and item.name not in ("logs", "fingerprint.json")
+        for item in place.root.iterdir()
+    ):
+        raise UsageError(
+            f"{place.root}: is not empty and no workspace of autoseg. Choose another folder."
+        )
+
+
+def fold_faults(place: Workspace, dataset: Dataset, folding: Folding) -> list[str]:
+    """Whether there are too few cases for the folds, as a list of at most one fault."""
+    if _given_splits(place, dataset) is not None or not dataset.cases:
+        return []
+    number = folding.number or DEFAULT_FOLDS
+    names = [case.identifier for case in dataset.cases]
+    groups = find_groups(names, pattern=folding.pattern, table=folding.table)
+    count = len(set(groups.groups.values()))
+    if count >= number:
+        return []
+    return [
+        f"{dataset.root}: {len(names)} cases in {count} groups are too few cases for {number} "
+        f"folds. Add cases or use --folds {max(2, count)}."
+    ]
+
+
+def fingerprint(
+    place: Workspace,
+    dataset: Dataset,
+    workers: int,
+    errors: Sequence[str],
+    warnings: Sequence[str],
+) -> Fingerprint:
+    """The fingerprint; an earlier one is taken where no file has changed since."""
+    if place.fingerprint.is_file() and not errors:
+        try:
+            earlier = serialise.load(Fingerprint, place.fingerprint)
+        except InputError:
+            earlier = None
+        if earlier is not None and earlier.signature == signature(dataset):
+            logger.info("The data set has not changed since its fingerprint was made.")
+            for note in earlier.warnings:
+                logger.warning(note)
+            return earlier
+    return make_fingerprint(dataset, workers=workers, errors=errors, warnings=warnings)
+
+
+def _given_splits(place: Workspace, dataset: Dataset) -> Path | None:
+    """splits_final.json of the data set, or else of the workspace."""
+    for path in (dataset.root / SPLITS, place.splits):
+        if path.is_file():
+            return path
+    return None
+
+
+def folds(
+    place: Workspace, dataset: Dataset, measured: Fingerprint, folding: Folding
+) -> tuple[tuple[Fold, ...], Decision]:
+    """Takes the folds that are given, or makes them.
+
+    Raises:
+        InputError: Given folds do not fit, or there are too few cases.
+        UsageError: The workspace has another number of folds.
+    """
+    names = [case.identifier for case in dataset.cases]
+    given = _given_splits(place, dataset)
+    if given is not None:
+        found = read_splits(given, names)
+        if folding.number not in (None, len(found)):
+            raise UsageError(
+                f"{given}: has {len(found)} folds, not {folding.number}. Remove it to make new ones."
+            )
+        return found, Decision(topic="folds", value=str(len(found)), reason=f"given by {given.name}")
+    grouping = find_groups(names, pattern=folding.pattern, table=folding.table)
+    presence = {name: tuple(record.labels) for name, record in measured.cases.items()}
+    number = folding.number or DEFAULT_FOLDS
+    made = make_folds(presence, grouping.groups, num_folds=number, seed=folding.seed)
+    count = len(set(grouping.groups.values()))
+    return made, Decision(
+        topic="folds",
+        value=f"{number}, {count} groups",
+        reason=f"{grouping.reason}; stratified by the classes present",
+    )
+
+
+def save(
+    place: Workspace,
+    dataset: Dataset,
+    measured: Fingerprint,
+    chosen: Sequence[Fold],
+    plan: Plan,
+) -> None:
+    """Writes everything; an earlier plan that differs is kept under another name."""
+    serialise.save(measured, place.fingerprint)
+    serialise.save(dataset, place.dataset)
+    if not place.splits.is_file():
+        write_splits(place.splits, chosen)
+    if place.plan.is_file():
+        try:
+            differs = serialise.load(Plan, place.plan).configurations != plan.configurations
+        except InputError:
+            differs = True
+        if differs:
+            number = 1
+            while (kept := place.root / f"plan-{number}.yaml").exists():
+                number += 1
+            shutil.copy2(place.plan, kept)
+            logger.info("The plan has changed; the earlier one is kept as %s.", kept.name)
+    serialise.save(plan, place.plan)
+    serialise.write_text(place.plan_text, explain(plan))
+
+
+def load_plan(place: Workspace) -> Plan:
+    """Reads the plan.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not place.plan.is_file():
+        raise InputError(f"{place.plan}: no such file. Run autoseg_plan first.")
+    return serialise.load(Plan, place.plan)
+
+
+def load_dataset(place: Workspace) -> Dataset:
+    """Reads the data set's description.
+
+    Raises:
+        InputError: There is none.
+    """
+    if not place.dataset.is_file():
+        raise InputError(f"{place.dataset}: no such file. Run autoseg_plan first.")
+    return serialise.load(Dataset, place.dataset)
+
+
+def load_fold(place: Workspace, dataset: Dataset, fold: int | str) -> Fold:
+    """Cases of a fold; "all" trains on every case and validates on the same.
+
+    Raises:
+        UsageError: There is no such fold.
+    """
+    names = tuple(case.identifier for case in dataset.cases)
+    if fold == ALL:
+        return Fold(train=names, val=())
+    found = read_splits(place.splits, names)
+    if not isinstance(fold, int) or not 0 <= fold < len(found):
+        raise UsageError(f"There is no fold {fold}. There are 0 to {len(found) - 1}, and all.")
+    return found[fold]
+
+
+def default_configuration(root: Path) -> str:
+    """3d_fullres, or 2d where the first image is two-dimensional."""
+    dataset, _ = read_dataset(root)
+    _, geometry = read_image(dataset.cases[0].images[0])
+    return "2d" if geometry.shape[0] == 1 else "3d_fullres"
+
+
+def reusable(place: Workspace, dataset_root: Path, request: dict[str, str]) -> Plan | None:
+    """The workspace's plan where it was made for the same request and unchanged files."""
+    try:
+        plan = load_plan(place)
+        earlier = serialise.load(Fingerprint, place.fingerprint)
+        dataset, _ = read_dataset(dataset_root)
+    except InputError:
+        return None
+    same = plan.request == request and earlier.signature == signature(dataset)
+    return plan if same else None

@@ -1,0 +1,211 @@
+"""Separable resampling in float32: one small matrix per axis instead of a spline over the volume.
+
+Cubic B-spline and linear interpolation are products of one-dimensional operations, so that a
+volume is resampled by one matrix product per axis. The values are those of
+`skimage.transform.resize(order, mode="edge", anti_aliasing=False, clip=True)`, which is
+`scipy.ndimage.zoom(grid_mode=True, mode="nearest")` with the range clipped to the input's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+ANISOTROPY = 3
+"""Ratio of spacings above which the coarse axis is resampled apart, by nearest neighbour."""
+EDGE = 12
+"""Voxels by which scipy extends the edge before its spline filter."""
+
+
+def target_shape(
+    shape: Sequence[int], spacing: Sequence[float], target: Sequence[float]
+) -> tuple[int, ...]:
+    """Shape after resampling, rounded to the nearest voxel and at least 1."""
+    return tuple(
+        max(1, int(np.round(have / want * size)))
+        for size, have, want in zip(shape, spacing, target, strict=True)
+    )
+
+
+def coarse_axis(spacing: Sequence[float], target: Sequence[float]) -> int | None:
+    """The one axis that is resampled apart, or None (nnU-Net's rule).
+
+    The current spacing decides, else the new one: where the largest exceeds the smallest more
+    than threefold and exactly one axis has the largest.
+    """
+    for values in (spacing, target):
+        if max(values) / min(values) > ANISOTROPY:
+            axes = [axis for axis, value in enumerate(values) if value == max(values)]
+            return axes[0] if len(axes) == 1 else None
+    return None
+
+
+@lru_cache(maxsize=256)
+def interpolation_matrix(size: int, new_size: int, order: int) -> Floats:
+    """Matrix [new_size, size] that resamples one axis.
+
+    Args:
+        size: Voxels before.
+        new_size: Voxels after.
+        order: 0 nearest, 1 linear, 3 cubic B-spline.
+    """
+    if size == new_size:
+        return np.eye(size, dtype=np.float32)
+    centres = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+    if order == 0:
+        matrix = np.zeros((new_size, size), dtype=np.float32)
+        matrix[np.arange(new_size), nearest_index(size, new_size)] = 1
+        return matrix
+    if order == 1:
+        return _linear_matrix(centres, size)
+    return _cubic_matrix(centres, size)
+
+
+def nearest_index(size: int, new_size: int) -> npt.NDArray[np.int64]:
+    """For each new voxel the old one whose centre is nearest (halves round up, as scipy)."""
+    centres = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+    return np.clip(np.floor(centres + 0.5), 0, size - 1).astype(np.int64)
+
+
+def _linear_matrix(centres: npt.NDArray[np.float64], size: int) -> Floats:
+    matrix = np.zeros((len(centres), size), dtype=np.float64)
+    clipped = np.clip(centres, 0, size - 1)
+    low = np.minimum(clipped.astype(int), max(size - 2, 0))
+    weight = clipped - low
+    rows = np.arange(len(centres))
+    np.add.at(matrix, (rows, low), 1 - weight)
+    np.add.at(matrix, (rows, np.minimum(low + 1, size - 1)), weight)
+    return matrix.astype(np.float32)
+
+
+def _cubic_matrix(centres: npt.NDArray[np.float64], size: int) -> Floats:
+    """Edge extension, spline filter and evaluation, multiplied into one matrix."""
+    from scipy import ndimage
+
+    extended = np.zeros((size + 2 * EDGE, size))
+    extended[np.arange(size + 2 * EDGE), np.clip(np.arange(-EDGE, size + EDGE), 0, size - 1)] = 1
+    # "nearest" is what the evaluation sees beyond the extension; the filter mirrors there.
+    coefficients = ndimage.spline_filter1d(extended, order=3, axis=0, mode="nearest")
+    positions = centres + EDGE
+    start = np.floor(positions).astype(int) - 1
+    evaluation = np.zeros((len(centres), size + 2 * EDGE))
+    rows = np.arange(len(centres))
+    for tap in range(4):
+        distance = np.abs(positions - (start + tap))
+        weight = np.where(
+            distance < 1,
+            2 / 3 - distance**2 * (2 - distance) / 2,
+            np.maximum(2 - distance, 0) ** 3 / 6,
+        )
+        column = np.clip(start + tap, 0, size + 2 * EDGE - 1)
+        np.add.at(evaluation, (rows, column), weight)
+    return (evaluation @ coefficients).astype(np.float32)
+
+
+def apply_axis(volume: Floats, matrix: Floats, axis: int) -> Floats:
+    """Multiplies one axis of [z, y, x] by a matrix [new, old]."""
+    if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix))):
+        return volume
+    if axis == volume.ndim - 1:
+        return volume @ matrix.T
+    if axis == 0:
+        flat = volume.reshape(volume.shape[0], -1)
+        return (matrix @ flat).reshape(matrix.shape[0], *volume.shape[1:])
+    return np.matmul(matrix, volume)
+
+
+def resample_volume(
+    volume: Floats, shape: Sequence[int], *, order: int, coarse: int | None = None
+) -> Floats:
+    """Resamples one channel.
+
+    Args:
+        volume: [z, y, x] float32.
+        shape: Wanted shape.
+        order: 0 nearest, 1 linear, 3 cubic B-spline.
+        coarse: Axis that is resampled by nearest neighbour, see `coarse_axis`.
+
+    Returns:
+        [*shape] float32, within the range of the input.
+    """
+    if tuple(volume.shape) == tuple(shape):
+        return volume
+    if coarse is not None:
+        index = nearest_index(volume.shape[coarse], shape[coarse])
+        volume = volume.take(index, axis=coarse)
+    result = volume
+    # Axes that shrink most go first: later products are smaller then.
+    for axis in sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis]):
+        if result.shape[axis] == shape[axis]:
+            continue
+        if order == 0:
+            result = result.take(nearest_index(result.shape[axis], shape[axis]), axis=axis)
+        else:
+            matrix = interpolation_matrix(result.shape[axis], shape[axis], order)
+            result = apply_axis(np.ascontiguousarray(result), matrix, axis)
+    if order > 1:
+        # Slices that were resampled apart are clipped apart, as each is an image of its own.
+        axes = tuple(axis for axis in range(3) if axis != coarse)
+        low, high = (limit(volume, axis=axes, keepdims=True) for limit in (np.min, np.max))
+        result = np.clip(result, low, high)
+    return np.ascontiguousarray(result)
+
+
+def resample_labels(
+    labels: npt.NDArray[np.integer], shape: Sequence[int], *, coarse: int | None = None
+) -> npt.NDArray[np.integer]:
+    """Resamples a label map: every label linearly, the voxel goes to what covers most of it.
+
+    Args:
+        labels: [z, y, x] indices.
+        shape: Wanted shape.
+        coarse: Axis that is resampled by nearest neighbour, see `coarse_axis`.
+
+    Returns:
+        [*shape] of the same type.
+    """
+    if tuple(labels.shape) == tuple(shape):
+        return labels
+    best = np.zeros(tuple(shape), dtype=np.float32)
+    result = np.zeros(tuple(shape), dtype=labels.dtype)
+    for value, box in _boxes(labels):
+        new_box = tuple(
+            _reach(part, old, new) for part, old, new in zip(box, labels.shape, shape, strict=True)
+        )
+        cover = (labels[box] == value).astype(np.float32)
+        for axis in range(3):
+            old, new = labels.shape[axis], shape[axis]
+            if old == new:
+                continue
+            matrix = interpolation_matrix(old, new, 0 if axis == coarse else 1)
+            cover = apply_axis(cover, matrix[new_box[axis], box[axis]], axis)
+        here = best[new_box]
+        better = cover > here
+        here[better] = cover[better]
+        result[new_box][better] = value
+    return result
+
+
+def _boxes(labels: npt.NDArray[np.integer]) -> list[tuple[int, tuple[slice, ...]]]:
+    """Each value with its bounding box; the background has the whole volume."""
+    from scipy import ndimage
+
+    boxes: list[tuple[int, tuple[slice, ...]]] = []
+    if (labels == 0).any():
+        boxes.append((0, tuple(slice(0, size) for size in labels.shape)))
+    for index, box in enumerate(ndimage.find_objects(labels.astype(np.int32, copy=False))):
+        if box is not None:
+            boxes.append((index + 1, box))
+    return boxes
+
+
+def _reach(part: slice, old: int, new: int) -> slice:
+    """New voxels that a linear interpolation from the old ones in `part` can touch."""
+    factor = new / old
+    low = int(np.floor((part.start - 1 + 0.5) * factor - 0.5))
+    high = int(np.ceil((part.stop + 0.5) * factor - 0.5)) + 1
+    return slice(max(low, 0), min(high, new))

@@ -1,0 +1,1 @@
+"""Value objects and their files."""

@@ -1,0 +1,85 @@
+"""Where the voxels of an image lie in space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Geometry:
+    """Shape, spacing, origin and direction of an image.
+
+    Attributes:
+        shape: Voxels per axis (z, y, x); a 2D image has z = 1.
+        spacing_mm: Distance of voxel centres per axis (z, y, x).
+        origin_mm: Centre of the first voxel in world coordinates (x, y, z), as ITK has it.
+        direction: Direction cosines, row by row (x, y, z), as ITK has them.
+        dimensions: 2 for a 2D image, else 3.
+    """
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    origin_mm: tuple[float, ...]
+    direction: tuple[float, ...]
+    dimensions: int = 3
+
+    def orientation(self) -> str:
+        """Letters of the directions in which x, y and z grow: "LPS" is the identity of ITK."""
+        return "".join(letter for letter, _, _ in self._axes())
+
+    def to_canonical(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """How array axes are permuted, then flipped, so that the orientation becomes LPS.
+
+        Returns:
+            (axes, flips): `array.transpose(axes)`, then each axis whose flip is true is reversed.
+        """
+        axes: list[int] = [0, 0, 0]
+        flips: list[bool] = [False, False, False]
+        for index_axis, (_, world_axis, positive) in enumerate(self._axes()):
+            axes[2 - world_axis] = 2 - index_axis
+            flips[2 - world_axis] = not positive
+        return tuple(axes), tuple(flips)
+
+    def _axes(self) -> list[tuple[str, int, bool]]:
+        """(letter, world axis, grows in the LPS direction) for the index axes x, y, z."""
+        if self.dimensions == 2:
+            return [("L", 0, True), ("P", 1, True), ("S", 2, True)]
+        cosines = np.asarray(self.direction, dtype=float).reshape(3, 3)
+        free = [0, 1, 2]
+        # The clearest axis chooses first, so that an oblique image has three different letters.
+        order = sorted(range(3), key=lambda axis: -np.abs(cosines[:, axis]).max())
+        result: dict[int, tuple[str, int, bool]] = {}
+        for axis in order:
+            world = max(free, key=lambda row: abs(cosines[row, axis]))
+            free.remove(world)
+            positive = bool(cosines[world, axis] >= 0)
+            result[axis] = (("LR", "PA", "SI")[world][not positive], world, positive)
+        return [result[axis] for axis in range(3)]
+
+
+def geometry_differences(first: Geometry, second: Geometry, tolerance: float = 1e-3) -> list[str]:
+    """Names, with both values, of what differs between two geometries.
+
+    Spacing and direction are compared absolutely, the origin relative to the voxel size.
+    """
+    differences = []
+    if first.shape != second.shape:
+        differences.append(f"shape {first.shape} and {second.shape}")
+    if not np.allclose(first.spacing_mm, second.spacing_mm, rtol=tolerance, atol=1e-6):
+        differences.append(f"spacing {_short(first.spacing_mm)} and {_short(second.spacing_mm)} mm")
+    limit = max(tolerance * max(first.spacing_mm), 1e-6)
+    if len(first.origin_mm) == len(second.origin_mm):
+        limit = max(limit, 0.01 * min(first.spacing_mm))
+        if not np.allclose(first.origin_mm, second.origin_mm, rtol=1e-5, atol=limit):
+            differences.append(f"origin {_short(first.origin_mm)} and {_short(second.origin_mm)}")
+        if not np.allclose(first.direction, second.direction, rtol=0, atol=tolerance):
+            differences.append(
+                f"direction {_short(first.direction)} and {_short(second.direction)}"
+            )
+    return differences
+
+
+def _short(values: tuple[float, ...]) -> str:
+    return "(" + ", ".join(f"{value:.4g}" for value in values) + ")"

@@ -1,0 +1,190 @@
+"""The plan: everything that preprocessing, training and prediction need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from autoseg.schema.labels import LabelScheme
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkSpec:
+    """A network by its numbers.
+
+    Attributes:
+        architecture: Name in the table of architectures.
+        features: Channels per stage, finest first.
+        kernel_sizes: Kernel per stage and axis.
+        strides: Stride per stage and axis; the first stage has stride 1.
+        encoder_blocks: Convolutions (plain) or residual blocks per encoder stage.
+        decoder_blocks: Convolutions per decoder level, coarsest first.
+    """
+
+    architecture: str
+    features: tuple[int, ...]
+    kernel_sizes: tuple[tuple[int, ...], ...]
+    strides: tuple[tuple[int, ...], ...]
+    encoder_blocks: tuple[int, ...]
+    decoder_blocks: tuple[int, ...]
+
+    @property
+    def dimensions(self) -> int:
+        """2 or 3."""
+        return len(self.kernel_sizes[0])
+
+    @property
+    def divisor(self) -> tuple[int, ...]:
+        """What each axis of a patch must be divisible by."""
+        result = [1] * self.dimensions
+        for stride in self.strides:
+            result = [have * step for have, step in zip(result, stride, strict=True)]
+        return tuple(result)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntensityStatistics:
+    """Foreground intensities of one channel over all cases, each case weighing the same."""
+
+    mean: float
+    median: float
+    std: float
+    minimum: float
+    maximum: float
+    percentile_00_5: float
+    percentile_99_5: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChannelPlan:
+    """Normalisation of one channel.
+
+    Attributes:
+        name: Channel name of the data set.
+        normalisation: Name in the table of normalisations.
+        use_mask: Statistics from the non-zero mask only; outside stays 0.
+        statistics: Foreground statistics of the training cases, used by CT.
+    """
+
+    name: str
+    normalisation: str
+    use_mask: bool
+    statistics: IntensityStatistics | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """How a network is trained.
+
+    Attributes:
+        loss: Name in the table of losses.
+        batch_dice: Dice over the whole batch instead of per sample.
+        deep_supervision: Losses at every decoder level but the coarsest.
+        optimiser: sgd (Nesterov) or adamw.
+        learning_rate: Highest learning rate.
+        weight_decay: Weight decay.
+        momentum: Momentum of SGD.
+        schedule: poly, cosine or one_cycle.
+        epochs: Planned epochs; under a time budget an estimate that the clock corrects.
+        steps_per_epoch: Optimiser steps per epoch.
+        time_budget_s: Seconds that training may take, or None.
+        foreground_fraction: Share of a batch whose patches are centred on foreground.
+        augmentation: Name in the table of augmentations.
+        mirror_axes: Patch axes that are mirrored in training and at test time.
+        gradient_clip: Largest norm of the gradient.
+        weight_average: Decay per step of the averaged weights that are used for prediction, or 0.
+    """
+
+    loss: str
+    batch_dice: bool
+    deep_supervision: bool
+    optimiser: Literal["sgd", "adamw"]
+    learning_rate: float
+    weight_decay: float
+    momentum: float
+    schedule: Literal["poly", "cosine", "one_cycle"]
+    epochs: int
+    steps_per_epoch: int
+    time_budget_s: float | None
+    foreground_fraction: float
+    augmentation: str
+    mirror_axes: tuple[int, ...]
+    gradient_clip: float
+    weight_average: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """One network with its preprocessing and training.
+
+    Attributes:
+        name: 2d, 3d_fullres, …
+        spacing_mm: Target spacing per axis of the transposed image (z, y, x); None keeps the
+            spacing of the case along that axis.
+        orientation: "LPS" turns all cases to it first; None leaves them as they are.
+        transpose: Axis order of the image inside, applied before everything else.
+        channels: Normalisation per channel.
+        labels: Label scheme.
+        patch_size: Voxels per axis, two axes for 2d.
+        batch_size: Patches per step.
+        median_shape: Median shape of the cases at the target spacing.
+        network: The network.
+        training: The training.
+        memory_bytes: Estimated memory of a training step.
+        seed: Seed of all random numbers.
+    """
+
+    name: str
+    spacing_mm: tuple[float | None, ...]
+    orientation: Literal["LPS"] | None
+    transpose: tuple[int, int, int]
+    channels: tuple[ChannelPlan, ...]
+    labels: LabelScheme
+    patch_size: tuple[int, ...]
+    batch_size: int
+    median_shape: tuple[float, ...]
+    network: NetworkSpec
+    training: TrainingPlan
+    memory_bytes: int
+    seed: int
+
+    @property
+    def dimensions(self) -> int:
+        """2 where single slices are predicted, else 3."""
+        return len(self.patch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """One decision of the planner, for people to read.
+
+    Attributes:
+        topic: What was decided.
+        value: The result.
+        reason: Why.
+    """
+
+    topic: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All configurations for one data set and the reasons for them.
+
+    Attributes:
+        dataset: Name of the data set.
+        planner: Planner that made it.
+        file_ending: Ending of the data set's files.
+        configurations: By name.
+        decisions: What was decided and why.
+        request: What the user asked for, by the name of the argument.
+    """
+
+    dataset: str
+    planner: str
+    file_ending: str
+    configurations: dict[str, Configuration]
+    decisions: tuple[Decision, ...]
+    request: dict[str, str] = field(default_factory=dict)

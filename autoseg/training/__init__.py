@@ -1,0 +1,1 @@
+"""Patches, batches, optimisers and the training loop."""

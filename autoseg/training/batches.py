@@ -1,0 +1,157 @@
+"""Batches: patches are drawn, augmented on the device and stacked, ahead of the training step."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoseg.augmentation import AUGMENTATIONS
+from autoseg.augmentation.intensity import draw_intensity
+from autoseg.augmentation.spatial import draw_matrix, resample
+from autoseg.schema.labels import LabelScheme
+from autoseg.schema.plan import Configuration
+from autoseg.training.patches import Patch, PatchSampler
+
+AHEAD = 3
+"""Batches that are made ahead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One training step's input.
+
+    Attributes:
+        image: [b, c, *patch].
+        target: [b, *patch] class indices, or [b, regions, *patch].
+        valid_mask: [b, *patch] bool, or None where every voxel is labelled.
+    """
+
+    image: Tensor
+    target: Tensor
+    valid_mask: Tensor | None
+
+
+class BatchMaker:
+    """Makes batches from patches.
+
+    Args:
+        sampler: Draws the patches.
+        configuration: Batch size, labels and augmentation.
+        device: Where patches are augmented.
+        augment: False leaves patches as they are (validation).
+    """
+
+    def __init__(
+        self,
+        sampler: PatchSampler,
+        configuration: Configuration,
+        device: torch.device,
+        *,
+        augment: bool,
+    ) -> None:
+        self.sampler = sampler
+        self.configuration = configuration
+        self.device = device
+        self.augmentation = AUGMENTATIONS[configuration.training.augmentation if augment else "none"]
+        self.mirror_axes = configuration.training.mirror_axes if augment else ()
+        self._targets = TargetMaker(configuration.labels, device)
+
+    def make(self, rng: np.random.Generator) -> Batch:
+        """Makes one batch; the generator decides everything."""
+        batch_size = self.configuration.batch_size
+        fraction = self.configuration.training.foreground_fraction
+        first_forced = round(batch_size * (1 - fraction))
+        images, labels = [], []
+        for index in range(batch_size):
+            image, label = self._sample(rng, foreground=index >= first_forced)
+            images.append(image)
+            labels.append(label)
+        image = torch.stack(images)
+        target, valid_mask = self._targets(torch.stack(labels))
+        return Batch(image=image, target=target, valid_mask=valid_mask)
+
+    def _sample(self, rng: np.random.Generator, *, foreground: bool) -> tuple[Tensor, Tensor]:
+        case = self.sampler.draw_case(rng)
+        centre = self.sampler.draw_centre(rng, case, foreground=foreground)
+        patch_size = self.sampler.patch_size
+        matrix = draw_matrix(rng, patch_size) if self.augmentation.spatial else None
+        image, labels = self._transform(self.sampler.read(case, centre, matrix))
+        for axis in self.mirror_axes:
+            if rng.random() < 0.5:
+                image, labels = image.flip(axis + 1), labels.flip(axis)
+        if self.augmentation.intensity:
+            for channel, operation in draw_intensity(rng, image.shape[0]):
+                image[channel] = operation(image[channel])
+        return image, labels
+
+    def _transform(self, patch: Patch) -> tuple[Tensor, Tensor]:
+        image = torch.from_numpy(patch.image).to(self.device)
+        labels = torch.from_numpy(patch.labels.astype(np.int32)).to(self.device)
+        if patch.matrix is None:
+            return image.clone(), labels
+        size = self.sampler.patch_size
+        image = resample(image, patch.matrix, size, labels=False)
+        labels = resample(labels[None].float(), patch.matrix, size, labels=True)[0].int()
+        return image, labels
+
+
+class TargetMaker:
+    """Turns label indices into what a loss wants.
+
+    Args:
+        scheme: Label scheme.
+        device: Device of the labels.
+    """
+
+    def __init__(self, scheme: LabelScheme, device: torch.device) -> None:
+        self.ignore_index = scheme.ignore_index
+        self.membership: Tensor | None = None
+        if scheme.has_regions:
+            self.membership = torch.zeros(
+                len(scheme.classes), scheme.num_indices, dtype=torch.bool, device=device
+            )
+            for region, indices in enumerate(scheme.class_indices):
+                self.membership[region, list(indices)] = True
+
+    def __call__(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Maps [b, *space] indices to a target and a mask of labelled voxels."""
+        labels = labels.long()
+        valid_mask = None
+        if self.ignore_index is not None:
+            valid_mask = labels != self.ignore_index
+            labels = labels * valid_mask
+        if self.membership is not None:
+            return self.membership[:, labels].transpose(0, 1), valid_mask
+        return labels, valid_mask
+
+
+def prefetch(maker: BatchMaker, seeds: Sequence[Sequence[int]], workers: int) -> Iterator[Batch]:
+    """Makes one batch per seed, in order, some ahead of their use.
+
+    Every batch has a generator of its own, so that neither the number of workers nor an
+    interruption changes what is drawn.
+
+    Args:
+        maker: Makes the batches.
+        seeds: Seed of each batch.
+        workers: Threads.
+    """
+    with ThreadPoolExecutor(workers, thread_name_prefix="batches") as executor:
+        waiting: deque[Future[Batch]] = deque()
+        remaining = iter(seeds)
+        try:
+            for seed in remaining:
+                waiting.append(executor.submit(maker.make, np.random.default_rng(list(seed))))
+                if len(waiting) >= AHEAD + workers - 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

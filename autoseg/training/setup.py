@@ -1,0 +1,47 @@
+"""Prepares a run: its folder, and the configuration with the user's overrides."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+from autoseg.errors import UsageError
+from autoseg.parallel import default_workers
+from autoseg.schema.plan import Configuration
+from autoseg.workspace import Run
+
+
+def make_room(run: Run, *, resume: bool, overwrite: bool) -> None:
+    """Makes the run's folder; an earlier run there is only removed when asked for.
+
+    Raises:
+        UsageError: There is an earlier run.
+    """
+    if overwrite and run.folder.exists():
+        shutil.rmtree(run.folder)
+    if not resume and (run.last.exists() or run.final.exists()):
+        state = "a finished" if run.final.exists() else "an interrupted"
+        raise UsageError(
+            f"{run.folder}: holds {state} training. Use --resume to go on, or --overwrite to "
+            "start anew."
+        )
+    run.folder.mkdir(parents=True, exist_ok=True)
+    for partial in run.folder.glob(".partial-*"):
+        partial.unlink(missing_ok=True)
+
+
+def with_epochs(configuration: Configuration, epochs: int) -> Configuration:
+    """The configuration with a fixed number of epochs instead of a time budget.
+
+    Raises:
+        UsageError: The number is not positive.
+    """
+    if epochs < 1:
+        raise UsageError(f"--epochs {epochs}: at least 1 is needed.")
+    training = replace(configuration.training, epochs=epochs, time_budget_s=None)
+    return replace(configuration, training=training)
+
+
+def batch_workers(device: str) -> int:
+    """Threads that make batches: one beside a CPU training, more for a GPU."""
+    return 1 if device == "cpu" else max(2, min(8, default_workers() - 1))

@@ -1,0 +1,62 @@
+"""How long a training step takes on this machine."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from autoseg.architectures import build_network
+from autoseg.losses import LOSSES
+from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.precision import Precision, memory_format
+from autoseg.schema.plan import Configuration
+from autoseg.training.optimiser import build_optimiser
+
+
+def measure_step_s(
+    configuration: Configuration, *, device: str, repeats: int = 3, limit_s: float = 10.0
+) -> float:
+    """Measures the seconds of one training step of a configuration on random input.
+
+    Args:
+        configuration: Network, patch and batch.
+        device: cpu, cuda or mps.
+        repeats: Steps that are timed after one that warms up.
+        limit_s: No further step is begun after this time.
+
+    Returns:
+        The median.
+    """
+    target_device = torch.device(device)
+    shape = (configuration.batch_size, len(configuration.channels), *configuration.patch_size)
+    layout = memory_format(target_device, configuration.dimensions)
+    network = build_network(
+        configuration.network, shape[1], configuration.labels.num_outputs
+    ).to(target_device, memory_format=layout)  # type: ignore[call-overload]
+    optimiser = build_optimiser(network, configuration.training)
+    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    precision = Precision(target_device)
+    image = torch.randn(shape, device=target_device).contiguous(memory_format=layout)
+    channels = configuration.labels.num_outputs
+    spatial = (shape[0], *shape[2:])
+    if configuration.labels.has_regions:
+        target = torch.randint(0, 2, (shape[0], channels, *shape[2:]), device=target_device)
+    else:
+        target = torch.randint(0, channels, spatial, device=target_device)
+    begun = time.perf_counter()
+    times: list[float] = []
+
+    def one_step() -> float:
+        before = time.perf_counter()
+        optimiser.zero_grad(set_to_none=True)
+        with precision.autocast():
+            value = loss(network(image), target, None)
+        precision.step(value, optimiser, network, 12.0)
+        float(value.detach())  # waits for the device
+        return time.perf_counter() - before
+
+    warm_up = one_step()
+    while len(times) < repeats and time.perf_counter() - begun < limit_s:
+        times.append(one_step())
+    return sorted(times)[len(times) // 2] if times else warm_up

@@ -1,0 +1,114 @@
+"""The validation cases of a trained fold: predictions, references, scores and a picture."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoseg.checkpoint import load_checkpoint
+from autoseg.images import read_image, write_labels
+from autoseg.inference.predictor import Options, Predictor, Report
+from autoseg.preprocessing.case import read_reference
+from autoseg.raw_format import image_ending
+from autoseg.report.overlay import Panel, draw_overlays
+from autoseg.schema.dataset import Case, Dataset
+from autoseg.schema.serialise import write_text
+from autoseg.workspace import Run, Workspace
+from evaluation import Classes, Summary, evaluate_files, write_summary
+
+logger = logging.getLogger(__name__)
+
+NUM_PANELS = 8
+MARKER = "model.json"
+
+
+def predict_cases(
+    run: Run, cases: Mapping[str, Case], *, device: str, workers: int
+) -> Report:
+    """Predicts validation cases; those that this very model predicted already are kept."""
+    status = run.final.stat()
+    model = {"size": status.st_size, "modified_ns": status.st_mtime_ns}
+    marker = run.validation / MARKER
+    if run.validation.is_dir() and not (
+        marker.is_file() and json.loads(marker.read_text()) == model
+    ):
+        shutil.rmtree(run.validation)
+    write_text(marker, json.dumps(model))
+    predictor = Predictor([load_checkpoint(run.final)], Options(device=device))
+    return predictor.predict_files(
+        {name: case.images for name, case in cases.items()},
+        {name: prediction_path(run, case) for name, case in cases.items()},
+        resume=True,
+        workers=workers,
+    )
+
+
+def prediction_path(run: Run, case: Case) -> Path:
+    """Where the prediction of a validation case lies."""
+    return run.validation / f"{case.identifier}{image_ending(case.images[0].name)}"
+
+
+def references(
+    place: Workspace, dataset: Dataset, cases: Mapping[str, Case]
+) -> dict[str, Path]:
+    """Label map per case; where raters outlined it, their majority is written and taken."""
+    result = {}
+    for name, case in cases.items():
+        if case.label is not None:
+            result[name] = case.label
+            continue
+        path = place.root / "references" / f"{name}{image_ending(case.images[0].name)}"
+        if not path.is_file():
+            _, geometry = read_image(case.images[0])
+            labels = read_reference(case, dataset.labels)
+            write_labels(path, dataset.labels.decode(labels), geometry)
+        result[name] = path
+    return result
+
+
+def score(
+    run: Run, dataset: Dataset, cases: Mapping[str, Case], reference: Mapping[str, Path]
+) -> Summary:
+    """Scores the predictions and writes summary.json and summary.csv beside them."""
+    members = {item.name: item.values for item in dataset.labels.classes}
+    summary = evaluate_files(
+        reference,
+        {name: prediction_path(run, case) for name, case in cases.items()},
+        Classes(members=members, ignore=dataset.labels.ignore),
+    )
+    write_summary(summary, run.validation / "summary.json")
+    return summary
+
+
+def draw(
+    run: Run, cases: Mapping[str, Case], reference: Mapping[str, Path], summary: Summary
+) -> Path:
+    """Draws the worst, the best and some cases between them; returns the picture's path."""
+    means = {}
+    for name in cases:
+        values = [
+            item.value
+            for item in summary.scores
+            if item.case == name and item.metric == "dice" and item.value == item.value
+        ]
+        means[name] = sum(values) / len(values) if values else 1.0
+    ordered = sorted(means, key=lambda name: (means[name], name))
+    count = min(NUM_PANELS, len(ordered))
+    chosen = [ordered[round(index * (len(ordered) - 1) / max(count - 1, 1))] for index in range(count)]
+    panels = []
+    for name in chosen:
+        image, _ = read_image(cases[name].images[0])
+        panels.append(
+            Panel(
+                title=f"{name}  Dice {means[name]:.3f}",
+                image=image[0],
+                reference=read_image(reference[name])[0][0],  # type: ignore[arg-type]
+                prediction=read_image(prediction_path(run, cases[name]))[0][0],  # type: ignore[arg-type]
+            )
+        )
+    path = run.validation / "overlays.png"
+    draw_overlays(path, panels)
+    return path

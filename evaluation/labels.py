@@ -1,0 +1,49 @@
+"""Reads which classes a dataset.json names; independent of autoseg."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.errors import EvaluationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classes:
+    """Classes to score.
+
+    Attributes:
+        members: Name → raw values.
+        ignore: Raw value of reference voxels that do not count.
+    """
+
+    members: dict[str, tuple[int, ...]]
+    ignore: int | None = None
+
+
+def read_classes(path: Path) -> Classes:
+    """Reads `labels` of a dataset.json.
+
+    Raises:
+        EvaluationError: The file is missing or its labels are no names of integers.
+    """
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8-sig"))["labels"]
+        members = {
+            str(name): tuple(value) if isinstance(value, list) else (value,)
+            for name, value in labels.items()
+        }
+    except FileNotFoundError:
+        raise EvaluationError(f"{path}: no such file.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise EvaluationError(
+            f'{path}: has no usable \'labels\'; expected {{"labels": {{"background": 0, "a": 1}}}}.'
+        ) from None
+    if any(type(value) is not int for values in members.values() for value in values):
+        raise EvaluationError(f"{path}: labels must be integers or lists of integers.")
+    members.pop("background", None)
+    ignore = members.pop("ignore", None)
+    if not members:
+        raise EvaluationError(f"{path}: labels names no class besides the background.")
+    return Classes(members=members, ignore=ignore[0] if ignore else None)

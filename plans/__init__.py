@@ -1,0 +1,1 @@
+"""Recipes and golden plans: data, no code."""
