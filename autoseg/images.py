@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
+from autoseg import nifti
 from autoseg.errors import ImageError
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path
@@ -42,6 +43,8 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
     """
     if not path.is_file():
         raise ImageError(f"{path}: no such file.")
+    if nifti.is_nifti(path) and (fault := nifti.truncation(path)):
+        raise ImageError(f"{path}: cannot be read ({fault}). Export it again.")
     try:
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:

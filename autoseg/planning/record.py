@@ -11,6 +11,7 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
+from autoseg import nifti
 from autoseg.errors import ImageError
 from autoseg.images import Array, is_natural, read_image, voxel_volume_ml
 from autoseg.preprocessing.case import majority
@@ -94,7 +95,9 @@ class Examine:
             except ImageError as error:
                 found.errors.append(str(error))
                 continue
-            found.errors.extend(f"{path}: {fault}" for fault in _image_faults(array, geometry))
+            hidden = nifti.hidden_faults(path) if nifti.is_nifti(path) else []
+            seen = _image_faults(array, geometry)
+            found.errors.extend(f"{path}: {fault}" for fault in dict.fromkeys([*hidden, *seen]))
             if images:
                 found.errors.extend(_geometry_faults(path, geometry, *images[0][::2]))
             images.append((path, array, geometry))
@@ -125,8 +128,10 @@ class Examine:
             found.errors.append(f"{path}: a label map has one channel, this has {array.shape[0]}.")
             return None
         if array.dtype.kind == "f":
-            if not np.isfinite(array).all():
-                found.errors.append(f"{path}: holds NaN or infinity; labels are integers.")
+            hidden = nifti.hidden_faults(path) if nifti.is_nifti(path) else []
+            if hidden or not np.isfinite(array).all():
+                reason = hidden[0] if hidden else "holds NaN or infinity; labels are integers."
+                found.errors.append(f"{path}: {reason}")
                 return None
             rounded = np.rint(array)
             odd = array[rounded != array]

@@ -205,6 +205,8 @@ def _boxes(labels: npt.NDArray[np.integer]) -> list[tuple[int, tuple[slice, ...]
 
 def _reach(part: slice, old: int, new: int) -> slice:
     """New voxels that a linear interpolation from the old ones in `part` can touch."""
+    if old == new:
+        return part
     factor = new / old
     low = int(np.floor((part.start - 1 + 0.5) * factor - 0.5))
     high = int(np.ceil((part.stop + 0.5) * factor - 0.5)) + 1

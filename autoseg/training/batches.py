@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -131,7 +131,9 @@ class TargetMaker:
         return labels, valid_mask
 
 
-def prefetch(maker: BatchMaker, seeds: Sequence[Sequence[int]], workers: int) -> Iterator[Batch]:
+def prefetch(
+    maker: BatchMaker, seeds: Iterable[Sequence[int]], workers: int
+) -> Generator[Batch, None, None]:
     """Makes one batch per seed, in order, some ahead of their use.
 
     Every batch has a generator of its own, so that neither the number of workers nor an
@@ -144,9 +146,8 @@ def prefetch(maker: BatchMaker, seeds: Sequence[Sequence[int]], workers: int) ->
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="batches") as executor:
         waiting: deque[Future[Batch]] = deque()
-        remaining = iter(seeds)
         try:
-            for seed in remaining:
+            for seed in seeds:
                 waiting.append(executor.submit(maker.make, np.random.default_rng(list(seed))))
                 if len(waiting) >= AHEAD + workers - 1:
                     yield waiting.popleft().result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import logging
 import math
 import time
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 
 VALIDATION_SEED = 1_000_003
 MAX_VALIDATION_BATCHES = 50
+VALIDATION_BATCH = {2: 8, 3: 2}
+VALIDATION_SHARE = 0.03
+"""Share of a time budget that one validation may take."""
 PLOT_EVERY_S = 60.0
 FINISH_RESERVE_S = 2.0
 """Seconds of a time budget that are kept for the last validation, checkpoint and plot."""
@@ -162,6 +166,17 @@ class Trainer:
         reserve = min(FINISH_RESERVE_S, 0.05 * self.plan.time_budget_s)
         return self.plan.time_budget_s - reserve - self.elapsed()
 
+    def _slice_is_over(self) -> bool:
+        """Whether this epoch's slice of a time budget has passed."""
+        assert self.plan.time_budget_s is not None
+        share = (len(self.history) + 1) / self.plan.epochs
+        return self.elapsed() >= share * self.plan.time_budget_s
+
+    def _is_late(self, begun: float) -> bool:
+        """Whether a validation that began then has used its share of a time budget."""
+        budget = self.plan.time_budget_s
+        return budget is not None and time.perf_counter() - begun > VALIDATION_SHARE * budget
+
     def _progress(self, step_in_epoch: int) -> float:
         """Progress of the schedule, 0 … 1, by the clock under a time budget."""
         if self.plan.time_budget_s is not None:
@@ -175,8 +190,10 @@ class Trainer:
         self.network.train()
         number = len(self.history)
         seed = self.task.configuration.seed
-        seeds = [(seed, number, index) for index in range(self.plan.steps_per_epoch)]
-        batches = prefetch(maker, seeds, self.workers)
+        # Under a time budget epochs are equal slices of the time, however many steps they hold.
+        timed = self.plan.time_budget_s is not None
+        indices = itertools.count() if timed else range(self.plan.steps_per_epoch)
+        batches = prefetch(maker, ((seed, number, index) for index in indices), self.workers)
         losses: list[Tensor] = []
         rate = 0.0
         slowest = 0.0
@@ -189,10 +206,10 @@ class Trainer:
             losses.append(self._train_step(batch))
             self.step += 1
             bar.update(100 * progress - bar.n)
-            slowest = max(slowest, time.perf_counter() - begun) if index else 0.0
-            if self.plan.time_budget_s is not None and self._time_left() < slowest:
+            slowest = max(slowest, time.perf_counter() - begun)
+            if timed and (self._slice_is_over() or self._time_left() < slowest):
                 break
-        batches.close()  # type: ignore[attr-defined]
+        batches.close()
         train_loss = float(torch.stack(losses).mean())
         if not math.isfinite(train_loss):
             raise AutosegError(
@@ -233,8 +250,11 @@ class Trainer:
         configuration = self.task.configuration
         cases = self.task.val_cases or self.task.train_cases
         sampler = PatchSampler(self.task.store, cases, configuration.patch_size)
-        maker = BatchMaker(sampler, configuration, self.device, augment=False)
+        batch_size = min(configuration.batch_size, VALIDATION_BATCH[configuration.dimensions])
+        small = replace(configuration, batch_size=batch_size)
+        maker = BatchMaker(sampler, small, self.device, augment=False)
         count = min(MAX_VALIDATION_BATCHES, max(1, self.plan.steps_per_epoch // 5))
+        begun = time.perf_counter()
         model = (self.average or self.network).eval()
         losses, counts = [], torch.zeros(3, len(configuration.labels.class_names), dtype=torch.float64)
         seeds = [(configuration.seed, VALIDATION_SEED, index) for index in range(count)]
@@ -244,6 +264,9 @@ class Trainer:
                 logits = model(batch.image.contiguous(memory_format=self.memory_format))
                 losses.append(float(self.loss.loss(logits[0], batch.target, batch.valid_mask)))
             counts += confusion(logits[0], batch, configuration.labels.has_regions).cpu()
+            if self._is_late(begun):
+                break
+        batches.close()
         both, predicted, reference = counts.tolist()
         dice = tuple(
             2 * hit / (have + want) if have + want else None

@@ -1,0 +1,249 @@
+"""The planner `nnunet` gives nnU-Net's own plans; `auto` fits them to a budget."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from autoseg.errors import InputError, UnknownNameError
+from autoseg.planning.budget import Budget
+from autoseg.planning.planners.auto import plan_auto
+from autoseg.planning.planners.clock import CANDIDATES, fit_to_time
+from autoseg.planning.planners.nnunet import plan_nnunet
+from autoseg.planning.planners.request import Request
+from autoseg.schema.dataset import Case, Dataset
+from autoseg.schema.fingerprint import CaseRecord, Fingerprint
+from autoseg.schema.labels import LabelClass, LabelScheme
+from autoseg.schema.plan import IntensityStatistics
+
+GIGABYTE = 2**30
+BUDGET = Budget(device="cpu", memory_bytes=16 * GIGABYTE, time_s=None)
+NAMES = {"ct": "CTNormalization", "zscore": "ZScoreNormalization"}
+
+
+def from_nnunet(folder) -> tuple[Dataset, Fingerprint]:
+    """Our value objects from nnU-Net's fingerprint and dataset.json."""
+    description = json.loads((folder / "dataset.json").read_text())
+    plain = json.loads((folder / "dataset_fingerprint.json").read_text())
+    statistics = tuple(
+        IntensityStatistics(
+            mean=item["mean"],
+            median=item["median"],
+            std=item["std"],
+            minimum=item["min"],
+            maximum=item["max"],
+            percentile_00_5=item["percentile_00_5"],
+            percentile_99_5=item["percentile_99_5"],
+        )
+        for item in plain["foreground_intensity_properties_per_channel"].values()
+    )
+    records = {
+        f"case_{index:03d}": CaseRecord(
+            shape=tuple(shape),
+            shape_after_crop=tuple(shape),
+            spacing_mm=tuple(spacing),
+            dimensions=3,
+            orientation="LPS",
+            labels={},
+            digest=str(index),
+        )
+        for index, (shape, spacing) in enumerate(
+            zip(plain["shapes_after_crop"], plain["spacings"], strict=True)
+        )
+    }
+    labels = {name: value for name, value in description["labels"].items() if value}
+    dataset = Dataset(
+        name=folder.name,
+        root=folder,
+        channel_names=tuple(description["channel_names"].values()),
+        labels=LabelScheme(
+            classes=tuple(LabelClass(name=name, values=(value,)) for name, value in labels.items())
+        ),
+        file_ending=".nii.gz",
+        cases=tuple(
+            Case(identifier=f"case_{index:03d}", images=()) for index in range(description["numTraining"])
+        ),
+    )
+    fingerprint = Fingerprint(
+        cases=records,
+        intensities=statistics,
+        relative_size_after_crop=plain["median_relative_size_after_cropping"],
+        class_frequencies={},
+        layout=(0.0, 0.0, 0.0),
+        layout_lps=(0.0, 0.0, 0.0),
+        warnings=(),
+        signature="",
+    )
+    return dataset, fingerprint
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "file", "network"),
+    [
+        ("hippocampus", "nnUNetPlans", "plain"),
+        ("hippocampus", "nnUNetResEncUNetMPlans", "M"),
+        ("acdc", "nnUNetPlans", "plain"),
+        ("tinyct", "nnUNetPlans", "plain"),
+    ],
+)
+@pytest.mark.parametrize("configuration", ["2d", "3d_fullres"])
+def test_plans_are_nnunets_number_by_number(reference_models, name, file, network, configuration):
+    folder = reference_models / "plans" / name
+    expected = json.loads((folder / f"{file}.json").read_text())
+    wanted = expected["configurations"][configuration]
+    arguments = wanted["architecture"]["arch_kwargs"]
+    dataset, fingerprint = from_nnunet(folder)
+    plan = plan_nnunet(dataset, fingerprint, BUDGET, Request(network=network))
+    found = plan.configurations[configuration]
+    dims = found.dimensions
+    assert list(found.transpose) == expected["transpose_forward"]
+    spacing = list(found.spacing_mm)[-dims:]
+    assert spacing == pytest.approx(wanted["spacing"], abs=0, rel=1e-12)
+    assert list(found.patch_size) == wanted["patch_size"]
+    assert found.batch_size == wanted["batch_size"]
+    assert list(found.median_shape) == wanted["median_image_size_in_voxels"]
+    assert [list(item) for item in found.network.strides] == arguments["strides"]
+    assert [list(item) for item in found.network.kernel_sizes] == arguments["kernel_sizes"]
+    assert list(found.network.features) == arguments["features_per_stage"]
+    blocks = arguments.get("n_conv_per_stage") or arguments["n_blocks_per_stage"]
+    assert list(found.network.encoder_blocks) == blocks
+    assert list(found.network.decoder_blocks) == arguments["n_conv_per_stage_decoder"]
+    assert [NAMES[item.normalisation] for item in found.channels] == wanted["normalization_schemes"]
+    assert [item.use_mask for item in found.channels] == wanted["use_mask_for_norm"]
+    assert found.training.batch_dice == wanted["batch_dice"]
+    assert (found.training.epochs, found.training.steps_per_epoch) == (1000, 250)
+    if found.channels[0].normalisation == "ct":
+        properties = expected["foreground_intensity_properties_per_channel"]["0"]
+        assert found.channels[0].statistics.mean == properties["mean"]
+
+
+def made_up(shape=(40, 56, 40), spacing=(1.0, 1.0, 1.0), *, cases=20, orientations=("LPS",), layout=(0, 0, 0)):
+    """A data set with equal cases."""
+    records = {
+        f"c{index}": CaseRecord(
+            shape=shape,
+            shape_after_crop=shape,
+            spacing_mm=spacing,
+            dimensions=2 if shape[0] == 1 else 3,
+            orientation=orientations[index % len(orientations)],
+            labels={},
+            digest=str(index),
+        )
+        for index in range(cases)
+    }
+    dataset = Dataset(
+        name="made_up",
+        root=None,
+        channel_names=("MRI",),
+        labels=LabelScheme(classes=(LabelClass(name="a", values=(1,)),)),
+        file_ending=".nii.gz",
+        cases=tuple(Case(identifier=name, images=()) for name in records),
+    )
+    statistics = IntensityStatistics(
+        mean=0, median=0, std=1, minimum=0, maximum=1, percentile_00_5=0, percentile_99_5=1
+    )
+    fingerprint = Fingerprint(
+        cases=records,
+        intensities=(statistics,),
+        relative_size_after_crop=1.0,
+        class_frequencies={},
+        layout=tuple(map(float, layout)),
+        layout_lps=tuple(map(float, layout)),
+        warnings=(),
+        signature="",
+    )
+    return dataset, fingerprint
+
+
+def test_without_a_time_budget_auto_plans_nnunets_schedule():
+    plan = plan_auto(*made_up(), BUDGET, Request())
+    training = plan.configurations["3d_fullres"].training
+    assert (training.epochs, training.steps_per_epoch, training.optimiser) == (1000, 250, "sgd")
+
+
+def test_axes_with_a_consistent_layout_are_not_mirrored():
+    plan = plan_auto(*made_up(layout=(0.5, 1.0, 0.9)), BUDGET, Request())
+    assert plan.configurations["3d_fullres"].training.mirror_axes == (0, 2)
+    assert plan.configurations["2d"].training.mirror_axes == (1,)
+    reasons = {item.topic: item.value for item in plan.decisions}
+    assert reasons["mirroring along y"] == "no"
+
+
+def test_mirrored_axes_follow_the_transposition():
+    dataset, fingerprint = made_up(shape=(100, 12, 100), spacing=(1.0, 6.0, 1.0), layout=(1, 0, 0))
+    plan = plan_auto(dataset, fingerprint, BUDGET, Request())
+    found = plan.configurations["3d_fullres"]
+    assert found.transpose == (1, 0, 2)
+    assert found.training.mirror_axes == (0, 2)  # z, which is consistent, is now the second axis
+
+
+def test_mixed_orientations_are_brought_to_one():
+    plan = plan_auto(*made_up(orientations=("LPS", "RAS")), BUDGET, Request())
+    assert plan.configurations["3d_fullres"].orientation == "LPS"
+
+
+def test_2d_images_have_no_3d_configuration():
+    dataset, fingerprint = made_up(shape=(1, 128, 128), spacing=(999.0, 1.0, 1.0))
+    plan = plan_auto(dataset, fingerprint, BUDGET, Request())
+    assert list(plan.configurations) == ["2d"]
+    with pytest.raises(InputError, match="two-dimensional"):
+        plan_auto(dataset, fingerprint, BUDGET, Request(configurations=("3d_fullres",)))
+
+
+def test_unknown_names_list_the_known_ones():
+    with pytest.raises(UnknownNameError, match="Unknown configuration '4d'. Known: 2d, 3d_fullres"):
+        plan_auto(*made_up(), BUDGET, Request(configurations=("4d",)))
+    for planner in (plan_auto, plan_nnunet):
+        with pytest.raises(UnknownNameError, match="Unknown network 'S'"):
+            planner(*made_up(), BUDGET, Request(network="S"))
+
+
+def test_less_memory_gives_smaller_patches():
+    case = made_up(shape=(300, 300, 300))
+    sizes = [
+        plan_auto(*case, replace(BUDGET, memory_bytes=gigabytes * GIGABYTE), Request())
+        .configurations["3d_fullres"]
+        .patch_size
+        for gigabytes in (1, 2, 4, 8)
+    ]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def stopwatch(seconds_per_element: float):
+    """A device whose steps take time in proportion to the feature map elements."""
+    from autoseg.planning.planners.clock import _cost
+
+    return lambda configuration: seconds_per_element * _cost(configuration)
+
+
+def test_more_time_gives_wider_networks_and_enough_steps():
+    base = plan_auto(*made_up(), BUDGET, Request()).configurations["3d_fullres"]
+    widths, steps = [], []
+    for minutes in (1, 10, 60, 600):
+        budget = replace(BUDGET, time_s=60.0 * minutes, step_s=stopwatch(2e-8))
+        fitted, reasons = fit_to_time(base, budget)
+        widths.append(fitted.network.features[0])
+        steps.append(fitted.training.epochs * fitted.training.steps_per_epoch)
+        assert fitted.training.time_budget_s == 60 * minutes
+        assert any("measured" in item.reason for item in reasons)
+    assert widths == sorted(widths)
+    assert widths[-1] == 32
+    assert steps[-1] > steps[0] > 100
+
+
+def test_a_slow_device_gets_the_smallest_candidate():
+    base = plan_auto(*made_up(shape=(64, 200, 200)), BUDGET, Request()).configurations["3d_fullres"]
+    fitted, _ = fit_to_time(base, replace(BUDGET, time_s=60.0, step_s=lambda _: 30.0))
+    assert fitted.network.features[0] == CANDIDATES[-1].width
+    assert max(fitted.patch_size) < max(base.patch_size)
+
+
+def test_a_long_budget_keeps_nnunets_network():
+    base = plan_auto(*made_up(), BUDGET, Request()).configurations["3d_fullres"]
+    fitted, _ = fit_to_time(base, replace(BUDGET, time_s=3600.0, step_s=lambda _: 0.01))
+    assert fitted.network == base.network
+    assert fitted.training.optimiser == "sgd"
