@@ -147,7 +147,9 @@ def preprocess_workspace(
     for case in dataset.cases:
         for path in (*case.images, *case.annotations):
             if not path.exists():
-                raise InputError(f"{path}: is gone since the plan was made. Run autoseg_plan again.")
+                raise InputError(
+                    f"{path}: is gone since the plan was made. Run autoseg_plan again."
+                )
     with log_file(place.logs / "preprocess.log"):
         return preprocess_cases(dataset.cases, targets, workers=workers or default_workers())
 
@@ -230,7 +232,7 @@ def train(
             len(chosen.train),
             len(chosen.val),
         )
-        trainer = Trainer(task, device=device, workers=workers or batch_workers(device))
+        trainer = Trainer(task, device=device, workers=batch_workers(device) if workers is None else workers)
         if resumes:
             trainer.resume()
             return trainer.fit()
@@ -356,9 +358,7 @@ def evaluate(
         classes = read_classes(labels / "dataset.json" if labels.is_dir() else labels)
     elif (beside := reference.parent / "dataset.json").is_file():
         classes = read_classes(beside)
-    summary = evaluate_folders(
-        reference, prediction, classes, workers=workers or default_workers()
-    )
+    summary = evaluate_folders(reference, prediction, classes, workers=workers or default_workers())
     if output is not None:
         write_summary(summary, Path(output))
     return summary

@@ -20,9 +20,7 @@ class Precision:
         self.dtype: torch.dtype | None = None
         if device.type == "cuda":
             self.dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-        self.scaler = (
-            torch.amp.GradScaler(device.type) if self.dtype is torch.float16 else None
-        )
+        self.scaler = torch.amp.GradScaler(device.type) if self.dtype is torch.float16 else None
 
     def autocast(self) -> torch.autocast:
         """Context of a forward pass."""

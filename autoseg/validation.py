@@ -25,9 +25,7 @@ NUM_PANELS = 8
 MARKER = "model.json"
 
 
-def predict_cases(
-    run: Run, cases: Mapping[str, Case], *, device: str, workers: int
-) -> Report:
+def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: int) -> Report:
     """Predicts validation cases; those that this very model predicted already are kept."""
     status = run.final.stat()
     model = {"size": status.st_size, "modified_ns": status.st_mtime_ns}
@@ -51,9 +49,7 @@ def prediction_path(run: Run, case: Case) -> Path:
     return run.validation / f"{case.identifier}{image_ending(case.images[0].name)}"
 
 
-def references(
-    place: Workspace, dataset: Dataset, cases: Mapping[str, Case]
-) -> dict[str, Path]:
+def references(place: Workspace, dataset: Dataset, cases: Mapping[str, Case]) -> dict[str, Path]:
     """Label map per case; where raters outlined it, their majority is written and taken."""
     result = {}
     for name, case in cases.items():
@@ -97,7 +93,9 @@ def draw(
         means[name] = sum(values) / len(values) if values else 1.0
     ordered = sorted(means, key=lambda name: (means[name], name))
     count = min(NUM_PANELS, len(ordered))
-    chosen = [ordered[round(index * (len(ordered) - 1) / max(count - 1, 1))] for index in range(count)]
+    chosen = [
+        ordered[round(index * (len(ordered) - 1) / max(count - 1, 1))] for index in range(count)
+    ]
     panels = []
     for name in chosen:
         image, _ = read_image(cases[name].images[0])

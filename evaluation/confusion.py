@@ -55,7 +55,9 @@ def count_classes(
         ValueError: The shapes differ.
     """
     if reference.shape != prediction.shape:
-        raise ValueError(f"shapes differ: reference {reference.shape}, prediction {prediction.shape}")
+        raise ValueError(
+            f"shapes differ: reference {reference.shape}, prediction {prediction.shape}"
+        )
     values, joint = joint_histogram(reference, prediction)
     if ignore is not None:
         joint[values == ignore, :] = 0

@@ -41,9 +41,7 @@ class LabelMap:
 
 def stem(name: str) -> str | None:
     """Name without its image ending, None where it is no image."""
-    return next(
-        (name[: -len(ending)] for ending in ENDINGS if name.lower().endswith(ending)), None
-    )
+    return next((name[: -len(ending)] for ending in ENDINGS if name.lower().endswith(ending)), None)
 
 
 def list_label_maps(folder: Path) -> dict[str, Path]:

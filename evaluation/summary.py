@@ -61,9 +61,7 @@ class Summary:
         if label is None:
             return _mean(self.mean(metric, name) for name in self.labels)
         return _mean(
-            score.value
-            for score in self.scores
-            if score.metric == metric and score.label == label
+            score.value for score in self.scores if score.metric == metric and score.label == label
         )
 
     def to_plain(self) -> dict[str, Any]:

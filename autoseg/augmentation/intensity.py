@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
+from torch.nn import functional
 
 Apply = Callable[[Tensor], Tensor]
 """Maps one channel [*space] to one channel of the same shape."""

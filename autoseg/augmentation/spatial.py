@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as functional
 from torch import Tensor
+from torch.nn import functional
 
 Matrix = npt.NDArray[np.float64]
 ANISOTROPY = 3

@@ -36,7 +36,9 @@ def main(argv: list[str] | None = None) -> int:
         shell.show([summary.table()])
         if summary.missing:
             listed = ", ".join(summary.missing[:5])
-            shell.show([f"{len(summary.missing)} predictions are missing and count as empty: {listed}."])
+            shell.show(
+                [f"{len(summary.missing)} predictions are missing and count as empty: {listed}."]
+            )
         if summary.surplus:
             listed = ", ".join(summary.surplus[:5])
             shell.show([f"{len(summary.surplus)} predictions have no reference: {listed}."])

@@ -50,6 +50,8 @@ def main(argv: list[str] | None = None) -> int:
             workers=arguments.workers,
         )
         workspace = Path(arguments.workspace)
-        shell.show([f"The plan is in {workspace / 'plan.yaml'}, its reasons in {workspace / 'plan.md'}."])
+        shell.show(
+            [f"The plan is in {workspace / 'plan.yaml'}, its reasons in {workspace / 'plan.md'}."]
+        )
 
     return shell.execute(action)

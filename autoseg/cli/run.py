@@ -72,7 +72,10 @@ def show_result(workspace: Path, summaries: Mapping[int | str, Summary]) -> None
         [
             f"Workspace          {workspace}",
             f"Plan and reasons   {workspace / 'plan.md'}",
-            *(f"Model              {workspace / folder / 'checkpoint_final.pt'}" for folder in folders),
+            *(
+                f"Model              {workspace / folder / 'checkpoint_final.pt'}"
+                for folder in folders
+            ),
             *(f"Scores, pictures   {workspace / folder / 'validation'}" for folder in folders),
             f"Predict images     autoseg_predict {workspace} -i IMAGES -o PREDICTIONS",
         ]

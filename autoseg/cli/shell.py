@@ -42,7 +42,9 @@ def add_workers(to: argparse.ArgumentParser, what: str) -> None:
 
 def add_planning(to: argparse.ArgumentParser) -> None:
     """Adds the options of the planner that `plan` and `run` share."""
-    to.add_argument("dataset", metavar="DATASET", help="folder with dataset.json, imagesTr, labelsTr")
+    to.add_argument(
+        "dataset", metavar="DATASET", help="folder with dataset.json, imagesTr, labelsTr"
+    )
     to.add_argument("--workspace", required=True, metavar="WS", help="folder to work in")
     to.add_argument(
         "--planner", default="auto", help="auto (fits memory and time) or nnunet (default: auto)"

@@ -1,4 +1,4 @@
-"""Predicts cases with one or several models; models stay loaded, files are read and written aside."""
+"""Predicts cases with one or several models, which stay loaded; files are read ahead."""
 
 from __future__ import annotations
 
@@ -166,7 +166,10 @@ class Predictor:
                 report.skipped.append(name)
             else:
                 todo[name] = files
-        with ThreadPoolExecutor(1) as writer, tqdm(total=len(todo), desc="Predicting", unit="case", disable=None) as bar:
+        with (
+            ThreadPoolExecutor(1) as writer,
+            tqdm(total=len(todo), desc="Predicting", unit="case", disable=None) as bar,
+        ):
             writing: dict[str, Future[None]] = {}
             for name, loaded in self._read_ahead(todo, workers):
                 try:
@@ -201,9 +204,7 @@ class Predictor:
         case = Case(identifier=name, images=files)
         return {key: preprocess_case(case, group[0][0]) for key, group in self._groups.items()}
 
-    def _predict(
-        self, inputs: Mapping[str, PreprocessedCase], probabilities: bool
-    ) -> Prediction:
+    def _predict(self, inputs: Mapping[str, PreprocessedCase], probabilities: bool) -> Prediction:
         logits = {key: self.logits(key, case.image) for key, case in inputs.items()}
         traces = {key: case.trace for key, case in inputs.items()}
         geometry = next(iter(traces.values())).geometry
@@ -232,7 +233,11 @@ class Predictor:
         for configuration, network in group:
             run = self._runner(configuration, network)
             part = sliding_window(
-                run, tensor, configuration.patch_size, self.labels.num_outputs, step=self.options.step
+                run,
+                tensor,
+                configuration.patch_size,
+                self.labels.num_outputs,
+                step=self.options.step,
             )
             total = part if total is None else total.add_(part)
         assert total is not None

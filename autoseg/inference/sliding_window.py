@@ -55,7 +55,13 @@ def sliding_window(
     """
     if len(tile) == 2:
         parts = [
-            _window(network, image[:, start : start + SLICES_AT_A_TIME].transpose(0, 1), tile, num_outputs, step)
+            _window(
+                network,
+                image[:, start : start + SLICES_AT_A_TIME].transpose(0, 1),
+                tile,
+                num_outputs,
+                step,
+            )
             for start in range(0, image.shape[1], SLICES_AT_A_TIME)
         ]
         return torch.cat(parts).transpose(0, 1)
@@ -73,9 +79,7 @@ def _window(
     if len(starts) == 1:
         logits = network(padded).float()
     else:
-        logits = torch.zeros(
-            (batch.shape[0], num_outputs, *padded.shape[2:]), device=batch.device
-        )
+        logits = torch.zeros((batch.shape[0], num_outputs, *padded.shape[2:]), device=batch.device)
         total = torch.zeros(padded.shape[2:], device=batch.device)
         for start in starts:
             place = tuple(slice(low, low + size) for low, size in zip(start, tile, strict=True))

@@ -133,18 +133,18 @@ def _channel_names(
 ) -> tuple[str, ...] | None:
     key = "channel_names" if "channel_names" in description else "modality"
     if key not in description:
-        faults.error(where, "the key 'channel_names' is missing, for example {\"0\": \"CT\"}.")
+        faults.error(where, 'the key \'channel_names\' is missing, for example {"0": "CT"}.')
         return None
     names = description[key]
     if not isinstance(names, dict) or not names:
-        faults.error(where, f"{key} is {names!r}, expected a mapping such as {{\"0\": \"CT\"}}.")
+        faults.error(where, f'{key} is {names!r}, expected a mapping such as {{"0": "CT"}}.')
         return None
     if sorted(names) != sorted(str(index) for index in range(len(names))):
         faults.error(where, f"{key} has the keys {sorted(names)}, expected 0, 1, … without gaps.")
         return None
     wrong = [name for name in names.values() if not isinstance(name, str) or not name]
     if wrong:
-        faults.error(where, f"{key} holds {wrong[0]!r}, expected a name such as \"CT\".")
+        faults.error(where, f'{key} holds {wrong[0]!r}, expected a name such as "CT".')
         return None
     return tuple(names[str(index)] for index in range(len(names)))
 
@@ -154,7 +154,7 @@ def read_labels(
 ) -> LabelScheme | None:
     """Reads `labels` and `regions_class_order` of a dataset.json."""
     if "labels" not in description:
-        error(where, "the key 'labels' is missing, for example {\"background\": 0, \"tumor\": 1}.")
+        error(where, 'the key \'labels\' is missing, for example {"background": 0, "tumor": 1}.')
         return None
     labels = description["labels"]
     if not isinstance(labels, dict) or not labels:
@@ -166,7 +166,7 @@ def read_labels(
         if not values or any(type(item) is not int or item < 0 for item in values):
             hint = ""
             if isinstance(value, str) and name.isdigit():
-                hint = " (this is the old order; write names first: {\"tumor\": 1})"
+                hint = ' (this is the old order; write names first: {"tumor": 1})'
             error(where, f"label '{name}' is {value!r}, expected an integer from 0 on{hint}.")
             return None
         parsed[name] = values
@@ -249,9 +249,7 @@ def _is_plain_name(name: Any) -> bool:
     return isinstance(name, str) and name not in ("", ".", "..") and Path(name).name == name
 
 
-def _check_count(
-    description: dict[str, Any], count: int, where: Path, faults: _Faults
-) -> None:
+def _check_count(description: dict[str, Any], count: int, where: Path, faults: _Faults) -> None:
     stated = description.get("numTraining")
     if stated is not None and (type(stated) is not int or stated < 0):
         faults.error(where, f"numTraining is {stated!r}, expected the number of cases.")
@@ -378,7 +376,7 @@ def _check_letter_case(folder: Path, grouped: dict[str, Any], faults: _Faults) -
 def _explicit_cases(root: Path, table: Any, faults: _Faults) -> list[Case]:
     where = root / DESCRIPTION
     if not isinstance(table, dict) or not table:
-        faults.error(where, "dataset must map case names to {\"images\": […], \"label\": …}.")
+        faults.error(where, 'dataset must map case names to {"images": […], "label": …}.')
         return []
     cases = []
     for identifier, entry in table.items():
@@ -387,7 +385,7 @@ def _explicit_cases(root: Path, table: Any, faults: _Faults) -> list[Case]:
         listed = [*paths, label] if isinstance(paths, list) else [None]
         if not _is_plain_name(identifier) or any(not isinstance(path, str) for path in listed):
             faults.error(
-                where, f"dataset.{identifier} must be {{\"images\": [files], \"label\": file}}."
+                where, f'dataset.{identifier} must be {{"images": [files], "label": file}}.'
             )
             continue
         resolved = [_inside(root, path) for path in listed]

@@ -82,7 +82,9 @@ def _from_table(cases: Sequence[str], table: Path) -> dict[str, str]:
     groups = {row["case"]: row[column] for row in rows}
     missing = [case for case in cases if not groups.get(case)]
     if missing:
-        raise InputError(f"{table}: no group for the case '{missing[0]}' and {len(missing) - 1} more.")
+        raise InputError(
+            f"{table}: no group for the case '{missing[0]}' and {len(missing) - 1} more."
+        )
     return {case: groups[case] for case in cases}
 
 
@@ -90,7 +92,9 @@ def _from_pattern(cases: Sequence[str], pattern: str) -> dict[str, str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UsageError(f"--group-pattern '{pattern}' is no regular expression ({error}).") from None
+        raise UsageError(
+            f"--group-pattern '{pattern}' is no regular expression ({error})."
+        ) from None
     groups = {}
     for case in cases:
         match = compiled.search(case)
@@ -130,7 +134,10 @@ def make_folds(
             f"{len(presence)} cases in {len(members)} groups are too few cases for {num_folds} "
             f"folds. Add cases or use --folds {max(2, len(members))}."
         )
-    counts = {name: Counter(c for case in cases for c in presence[case]) for name, cases in members.items()}
+    counts = {
+        name: Counter(c for case in cases for c in presence[case])
+        for name, cases in members.items()
+    }
     total: Counter[str] = Counter()
     for count in counts.values():
         total.update(count)

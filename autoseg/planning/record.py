@@ -234,13 +234,16 @@ def _label_records(
     foreground, values = foreground[kept], values[kept]
     voxels = np.bincount(values, minlength=num_labels)
     coordinates = np.unravel_index(foreground, labels.shape)
-    centroids = np.stack(
-        [
-            np.bincount(values, weights=axis + 0.5, minlength=num_labels) / size
-            for axis, size in zip(coordinates, labels.shape, strict=True)
-        ],
-        axis=1,
-    ) / np.maximum(voxels, 1)[:, None]
+    centroids = (
+        np.stack(
+            [
+                np.bincount(values, weights=axis + 0.5, minlength=num_labels) / size
+                for axis, size in zip(coordinates, labels.shape, strict=True)
+            ],
+            axis=1,
+        )
+        / np.maximum(voxels, 1)[:, None]
+    )
     axes, flips = geometry.to_canonical()
     sizes = _component_sizes(labels, num_labels)
     records = {}

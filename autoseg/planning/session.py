@@ -129,9 +129,11 @@ def folds(
         found = read_splits(given, names)
         if folding.number not in (None, len(found)):
             raise UsageError(
-                f"{given}: has {len(found)} folds, not {folding.number}. Remove it to make new ones."
+                f"{given}: has {len(found)} folds, not {folding.number}. Remove it to make others."
             )
-        return found, Decision(topic="folds", value=str(len(found)), reason=f"given by {given.name}")
+        return found, Decision(
+            topic="folds", value=str(len(found)), reason=f"given by {given.name}"
+        )
     grouping = find_groups(names, pattern=folding.pattern, table=folding.table)
     presence = {name: tuple(record.labels) for name, record in measured.cases.items()}
     number = folding.number or DEFAULT_FOLDS

@@ -291,10 +291,7 @@ def restore_probabilities(logits: Floats, trace: CaseTrace, scheme: LabelScheme)
         probabilities = resampled
     outside = [0.0] * len(logits) if scheme.has_regions else [1.0] + [0.0] * (len(logits) - 1)
     return np.stack(
-        [
-            _uncrop(part, trace, fill=fill)
-            for part, fill in zip(probabilities, outside, strict=True)
-        ]
+        [_uncrop(part, trace, fill=fill) for part, fill in zip(probabilities, outside, strict=True)]
     ).astype(np.float32)
 
 

@@ -45,7 +45,9 @@ def store_key(configuration: Configuration) -> str:
         configuration.labels,
     )
     digest = hashlib.blake2b(repr(relevant).encode(), digest_size=5).hexdigest()
-    spacing = "x".join("case" if step is None else f"{step:.3g}" for step in configuration.spacing_mm)
+    spacing = "x".join(
+        "case" if step is None else f"{step:.3g}" for step in configuration.spacing_mm
+    )
     return f"{spacing}mm-{digest}"
 
 
@@ -92,7 +94,9 @@ class Store:
         done = preprocess_case(case, configuration)
         if done.labels is None:
             raise InputError(f"{case.images[0]}: no label; a case for training needs one.")
-        seed = int.from_bytes(hashlib.blake2b(case.identifier.encode(), digest_size=4).digest(), "big")
+        seed = int.from_bytes(
+            hashlib.blake2b(case.identifier.encode(), digest_size=4).digest(), "big"
+        )
         locations = foreground_locations(
             done.labels, configuration.labels, np.random.default_rng([configuration.seed, seed])
         )
@@ -135,7 +139,10 @@ class Store:
             self._cache[identifier] = case
             return case
         return StoredCase(
-            image=image, labels=_Squeezed(labels), shape=image.shape[1:], locations=locations  # type: ignore[arg-type]
+            image=image,
+            labels=_Squeezed(labels),
+            shape=image.shape[1:],
+            locations=locations,  # type: ignore[arg-type]
         )
 
     def trace(self, identifier: str) -> CaseTrace:
@@ -212,21 +219,19 @@ def preprocess_cases(
         InputError: Cases failed; all of them are named, the others are done.
     """
     missing = [
-        case
-        for case in cases
-        if any(not Store(folder).is_complete(case) for folder in targets)
+        case for case in cases if any(not Store(folder).is_complete(case) for folder in targets)
     ]
     if len(missing) < len(cases):
-        logger.info("%d of %d cases are preprocessed already.", len(cases) - len(missing), len(cases))
+        logger.info(
+            "%d of %d cases are preprocessed already.", len(cases) - len(missing), len(cases)
+        )
     for folder in targets:
         for partial in folder.glob(".partial-*"):
             partial.unlink(missing_ok=True)
     job = _Job(targets=tuple(targets.items()))
     failures = [
         message
-        for _, message in map_unordered(
-            job, missing, workers=workers, description="Preprocessing"
-        )
+        for _, message in map_unordered(job, missing, workers=workers, description="Preprocessing")
         if message is not None
     ]
     if failures:

@@ -93,7 +93,7 @@ class LabelScheme:
         order = np.argsort(values)
         dtype = np.uint8 if len(values) <= 255 else np.uint16
         highest = int(values.max())
-        if 0 <= int(raw.min(initial=0)) and int(raw.max(initial=0)) <= highest < 2**16:
+        if int(raw.min(initial=0)) >= 0 and int(raw.max(initial=0)) <= highest < 2**16:
             table = np.full(highest + 1, len(values), dtype=np.uint16)
             table[values] = np.arange(len(values))
             indices = table[raw]

@@ -142,9 +142,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target` that is renamed to it when the block succeeds."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # The full suffix stays at the end: writers choose the format by it.
-    handle, name = tempfile.mkstemp(
-        prefix=".partial-", suffix="-" + target.name, dir=target.parent
-    )
+    handle, name = tempfile.mkstemp(prefix=".partial-", suffix="-" + target.name, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -170,9 +168,7 @@ def save(value: Any, target: Path) -> None:
 
     plain = {"schema": SCHEMA_VERSION, "autoseg_version": __version__, **to_plain(value)}
     if target.suffix == ".yaml":
-        text = yaml.dump(
-            plain, Dumper=_PlanDumper, sort_keys=False, width=100, allow_unicode=True
-        )
+        text = yaml.dump(plain, Dumper=_PlanDumper, sort_keys=False, width=100, allow_unicode=True)
     else:
         text = json.dumps(plain, indent=1, allow_nan=False)
     write_text(target, text)
@@ -215,7 +211,8 @@ def read_mapping(source: Path) -> dict[str, Any]:
 
 
 def _load_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe
 
 
 class _PlanDumper(yaml.SafeDumper):

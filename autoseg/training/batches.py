@@ -58,7 +58,9 @@ class BatchMaker:
         self.sampler = sampler
         self.configuration = configuration
         self.device = device
-        self.augmentation = AUGMENTATIONS[configuration.training.augmentation if augment else "none"]
+        self.augmentation = AUGMENTATIONS[
+            configuration.training.augmentation if augment else "none"
+        ]
         self.mirror_axes = configuration.training.mirror_axes if augment else ()
         self._targets = TargetMaker(configuration.labels, device)
 
@@ -142,8 +144,13 @@ def prefetch(
     Args:
         maker: Makes the batches.
         seeds: Seed of each batch.
-        workers: Threads.
+        workers: Threads; 0 makes each batch when it is wanted, which is faster on CPUs: two
+            threads that both compute with all processors wait for each other.
     """
+    if workers == 0:
+        for seed in seeds:
+            yield maker.make(np.random.default_rng(list(seed)))
+        return
     with ThreadPoolExecutor(workers, thread_name_prefix="batches") as executor:
         waiting: deque[Future[Batch]] = deque()
         try:

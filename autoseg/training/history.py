@@ -68,7 +68,10 @@ def write_csv(path: Path, history: Sequence[Epoch], class_names: Sequence[str]) 
                 f"{row.learning_rate:.4g}",
                 f"{row.train_loss:.5f}",
                 f"{row.val_loss:.5f}",
-                *("" if value is None else f"{value:.5f}" for value in (row.mean_dice, *row.val_dice)),
+                *(
+                    "" if value is None else f"{value:.5f}"
+                    for value in (row.mean_dice, *row.val_dice)
+                ),
             ]
         )
     write_text(path, stream.getvalue())
@@ -89,7 +92,10 @@ def plot(path: Path, history: Sequence[Epoch], class_names: Sequence[str]) -> No
     losses.legend()
     if len(class_names) <= 8:
         for index, name in enumerate(class_names):
-            values = [float("nan") if row.val_dice[index] is None else row.val_dice[index] for row in history]
+            values = [
+                float("nan") if row.val_dice[index] is None else row.val_dice[index]
+                for row in history
+            ]
             dice.plot(steps, values, linewidth=0.8, label=name)
     means = [float("nan") if row.mean_dice is None else row.mean_dice for row in history]
     dice.plot(steps, means, color="black", label="mean")

@@ -65,7 +65,9 @@ class PatchSampler:
             return self._random_voxel(rng, case, ANNOTATED)
         sizes = (1,) * (len(case.shape) - len(self.patch_size)) + self.patch_size
         return tuple(
-            size // 2 if size <= need else int(rng.integers(need // 2, size - (need - need // 2) + 1))
+            size // 2
+            if size <= need
+            else int(rng.integers(need // 2, size - (need - need // 2) + 1))
             for size, need in zip(case.shape, sizes, strict=True)
         )
 
@@ -82,9 +84,7 @@ class PatchSampler:
             centre.append(size // 2 if high < low else min(max(position, low), high))
         return tuple(centre)
 
-    def read(
-        self, case: StoredCase, centre: Sequence[int], matrix: Matrix | None
-    ) -> Patch:
+    def read(self, case: StoredCase, centre: Sequence[int], matrix: Matrix | None) -> Patch:
         """Reads what the transformed patch covers."""
         size = source_size(matrix, self.patch_size)
         is_slice = len(size) < len(case.shape)
@@ -110,7 +110,7 @@ def read_box(
     shape = array.shape[1:] if channels else array.shape
     start = [position - length // 2 for position, length in zip(centre, size, strict=True)]
     inside = tuple(
-        slice(max(low, 0), max(min(low + length, limit), 0))
+        slice(min(max(low, 0), limit), min(max(low + length, 0), limit))
         for low, length, limit in zip(start, size, shape, strict=True)
     )
     prefix = (slice(None),) if channels else ()
@@ -119,7 +119,8 @@ def read_box(
         return part
     result = np.zeros((*part.shape[: len(prefix)], *size), dtype=part.dtype)
     target = tuple(
-        slice(piece.start - low, piece.stop - low)
+        # Empty where the box lies outside altogether.
+        slice(max(piece.start - low, 0), max(piece.stop - low, 0))
         for piece, low in zip(inside, start, strict=True)
     )
     result[(*prefix, *target)] = part

@@ -43,5 +43,5 @@ def with_epochs(configuration: Configuration, epochs: int) -> Configuration:
 
 
 def batch_workers(device: str) -> int:
-    """Threads that make batches: one beside a CPU training, more for a GPU."""
-    return 1 if device == "cpu" else max(2, min(8, default_workers() - 1))
+    """Threads that make batches: none beside a CPU training, some for a GPU."""
+    return 0 if device == "cpu" else max(2, min(8, default_workers() - 1))

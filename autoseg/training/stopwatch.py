@@ -31,9 +31,9 @@ def measure_step_s(
     target_device = torch.device(device)
     shape = (configuration.batch_size, len(configuration.channels), *configuration.patch_size)
     layout = memory_format(target_device, configuration.dimensions)
-    network = build_network(
-        configuration.network, shape[1], configuration.labels.num_outputs
-    ).to(target_device, memory_format=layout)  # type: ignore[call-overload]
+    network = build_network(configuration.network, shape[1], configuration.labels.num_outputs).to(
+        target_device, memory_format=layout
+    )  # type: ignore[call-overload]
     optimiser = build_optimiser(network, configuration.training)
     loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
     precision = Precision(target_device)

@@ -19,8 +19,8 @@ from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_che
 from autoseg.errors import AutosegError, UsageError
 from autoseg.losses import LOSSES
 from autoseg.losses.deep_supervision import DeepSupervision
-from autoseg.preprocessing.store import Store
 from autoseg.precision import Precision, memory_format
+from autoseg.preprocessing.store import Store
 from autoseg.schema.plan import Configuration
 from autoseg.training import history as records
 from autoseg.training.batches import Batch, BatchMaker, prefetch
@@ -71,7 +71,7 @@ class Trainer:
         workers: Threads that make batches.
     """
 
-    def __init__(self, task: Task, *, device: str, workers: int = 1) -> None:
+    def __init__(self, task: Task, *, device: str, workers: int = 0) -> None:
         self.task = task
         self.device = torch.device(device)
         self.workers = workers
@@ -130,7 +130,9 @@ class Trainer:
             The final model, which is also written to the run's folder.
         """
         self.started = time.perf_counter() if started is None else started
-        sampler = PatchSampler(self.task.store, self.task.train_cases, self.task.configuration.patch_size)
+        sampler = PatchSampler(
+            self.task.store, self.task.train_cases, self.task.configuration.patch_size
+        )
         maker = BatchMaker(sampler, self.task.configuration, self.device, augment=True)
         last_plot = -math.inf
         total = 100.0
@@ -214,7 +216,7 @@ class Trainer:
         if not math.isfinite(train_loss):
             raise AutosegError(
                 f"The training loss is {train_loss} after step {self.step}: the training diverged. "
-                f"Resume from the last checkpoint with a lower learning_rate in {self.task.run.configuration}."
+                "Start anew with --overwrite and a lower learning_rate in plan.yaml."
             )
         val_loss, val_dice = self._validate()
         return Epoch(
@@ -256,7 +258,10 @@ class Trainer:
         count = min(MAX_VALIDATION_BATCHES, max(1, self.plan.steps_per_epoch // 5))
         begun = time.perf_counter()
         model = (self.average or self.network).eval()
-        losses, counts = [], torch.zeros(3, len(configuration.labels.class_names), dtype=torch.float64)
+        losses, counts = (
+            [],
+            torch.zeros(3, len(configuration.labels.class_names), dtype=torch.float64),
+        )
         seeds = [(configuration.seed, VALIDATION_SEED, index) for index in range(count)]
         batches = prefetch(maker, seeds, self.workers)
         for batch in batches:

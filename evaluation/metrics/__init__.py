@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from evaluation.confusion import Counts
 from evaluation.metrics.overlap import dice, precision, recall
 from evaluation.metrics.volume import volume_difference_ml, volume_ml
-
-from evaluation.confusion import Counts
 
 
 @dataclass(frozen=True, kw_only=True)

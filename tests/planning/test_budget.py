@@ -8,14 +8,21 @@ from autoseg.planning.budget import find_device, make_budget, parse_duration, pa
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("8GB", 8 * 2**30), ("8", 8 * 2**30), ("500MB", 500 * 2**20), ("1.5 GiB", 1.5 * 2**30), ("2g", 2**31)],
+    [
+        ("8GB", 8 * 2**30),
+        ("8", 8 * 2**30),
+        ("500MB", 500 * 2**20),
+        ("1.5 GiB", 1.5 * 2**30),
+        ("2g", 2**31),
+    ],
 )
 def test_memory_is_read(text, expected):
     assert parse_memory(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("10m", 600), ("1h30m", 5400), ("45s", 45), ("90", 90), ("0.5h", 1800), ("1d", 86400)]
+    ("text", "expected"),
+    [("10m", 600), ("1h30m", 5400), ("45s", 45), ("90", 90), ("0.5h", 1800), ("1d", 86400)],
 )
 def test_durations_are_read(text, expected):
     assert parse_duration(text) == expected

@@ -62,7 +62,9 @@ def test_2d_images_and_channels_in_one_file_are_read(tmp_path):
     )
     rng = np.random.default_rng(0)
     for index in range(2):
-        colour = sitk.GetImageFromArray(rng.integers(1, 255, (9, 11, 3), dtype=np.uint8), isVector=True)
+        colour = sitk.GetImageFromArray(
+            rng.integers(1, 255, (9, 11, 3), dtype=np.uint8), isVector=True
+        )
         writer.add(f"c{index}", [colour], np.eye(9, 11, dtype=np.uint8))
     path = writer.finish()
     plain = json.loads(path.read_text())

@@ -103,16 +103,36 @@ def rename_all(root: Path) -> None:
 IMAGE, LABEL = "imagesTr/case_01_0000.nii.gz", "labelsTr/case_01.nii.gz"
 
 DAMAGES = [
-    ("unreadable", lambda root: (root / IMAGE).write_bytes(b"nothing"), "case_01_0000.nii.gz: cannot be read"),
-    ("empty file", lambda root: (root / IMAGE).write_bytes(b""), "case_01_0000.nii.gz: cannot be read"),
+    (
+        "unreadable",
+        lambda root: (root / IMAGE).write_bytes(b"nothing"),
+        "case_01_0000.nii.gz: cannot be read",
+    ),
+    (
+        "empty file",
+        lambda root: (root / IMAGE).write_bytes(b""),
+        "case_01_0000.nii.gz: cannot be read",
+    ),
     ("truncated", truncate(IMAGE), "case_01_0000.nii.gz: cannot be read"),
     ("truncated label", truncate(LABEL), "case_01.nii.gz: cannot be read"),
     ("missing channel", two_channels, "has 1 channels, dataset.json names 2"),
     ("missing label", remove(LABEL), "case_01.nii.gz: no label for the image"),
     ("missing image", remove(IMAGE), "case_01.nii.gz: label without an image"),
-    ("shape", edit_image(LABEL, voxels(lambda a: a[1:])), "case_01.nii.gz: geometry differs .*shape"),
-    ("origin", edit_image(LABEL, header(Origin=(5, 0, 0))), "case_01.nii.gz: geometry differs .*origin"),
-    ("spacing", edit_image(LABEL, header(Spacing=(1, 1, 2))), "case_01.nii.gz: geometry differs .*spacing"),
+    (
+        "shape",
+        edit_image(LABEL, voxels(lambda a: a[1:])),
+        "case_01.nii.gz: geometry differs .*shape",
+    ),
+    (
+        "origin",
+        edit_image(LABEL, header(Origin=(5, 0, 0))),
+        "case_01.nii.gz: geometry differs .*origin",
+    ),
+    (
+        "spacing",
+        edit_image(LABEL, header(Spacing=(1, 1, 2))),
+        "case_01.nii.gz: geometry differs .*spacing",
+    ),
     (
         "direction",
         edit_image(LABEL, header(Direction=(-1, 0, 0, 0, 1, 0, 0, 0, -1))),
@@ -121,30 +141,56 @@ DAMAGES = [
     ("NaN", edit_image(IMAGE, put(np.nan)), "case_01_0000.nii.gz: holds NaN or infinity in 1 vox"),
     ("infinity", edit_image(IMAGE, put(np.inf)), "case_01_0000.nii.gz: holds NaN or infinity"),
     ("unknown label", edit_image(LABEL, put(7)), "case_01.nii.gz: unknown label value 7"),
-    ("negative label", edit_image(LABEL, put(-1, np.int16)), "case_01.nii.gz: unknown label value -1"),
+    (
+        "negative label",
+        edit_image(LABEL, put(-1, np.int16)),
+        "case_01.nii.gz: unknown label value -1",
+    ),
     ("fraction", edit_image(LABEL, put(0.5, np.float32)), "case_01.nii.gz: holds the value 0.5"),
     ("NaN label", edit_image(LABEL, put(np.nan, np.float32)), "case_01.nii.gz: holds NaN"),
     ("empty image", edit_image(IMAGE, voxels(np.zeros_like)), "case_01_0000.nii.gz: is empty"),
     (
         "same case twice",
-        lambda root: (copy(IMAGE, "imagesTr/x_0000.nii.gz")(root), copy(LABEL, "labelsTr/x.nii.gz")(root)),
+        lambda root: (
+            copy(IMAGE, "imagesTr/x_0000.nii.gz")(root),
+            copy(LABEL, "labelsTr/x.nii.gz")(root),
+        ),
         "x_0000.nii.gz: duplicate case: the same voxels as case_01_0000",
     ),
     ("two endings", copy(IMAGE, "imagesTr/case_01_0000.nrrd"), "case_01_0000.nrrd: duplicate case"),
     (
         "capitals",
-        lambda root: (copy(IMAGE, "imagesTr/CASE_01_0000.nii.gz")(root), copy(LABEL, "labelsTr/CASE_01.nii.gz")(root)),
+        lambda root: (
+            copy(IMAGE, "imagesTr/CASE_01_0000.nii.gz")(root),
+            copy(LABEL, "labelsTr/CASE_01.nii.gz")(root),
+        ),
         "duplicate case: .* differ in capitals",
     ),
     ("zero spacing", negative_spacing, r"case_01_0000.nii.gz: (cannot be read|geometry|spacing)"),
-    ("no channel number", copy(IMAGE, "imagesTr/odd.nii.gz"), "odd.nii.gz: the name must end in _0000"),
-    ("surplus channel", copy(IMAGE, "imagesTr/case_01_0001.nii.gz"), "case_01_0001.nii.gz: channel 1"),
+    (
+        "no channel number",
+        copy(IMAGE, "imagesTr/odd.nii.gz"),
+        "odd.nii.gz: the name must end in _0000",
+    ),
+    (
+        "surplus channel",
+        copy(IMAGE, "imagesTr/case_01_0001.nii.gz"),
+        "case_01_0001.nii.gz: channel 1",
+    ),
     ("other endings", rename_all, "no file ends in .nii.gz"),
     ("no dataset.json", remove("dataset.json"), "dataset.json: no such file"),
-    ("no JSON", lambda root: (root / "dataset.json").write_text("{"), "dataset.json: cannot be read as JSON"),
+    (
+        "no JSON",
+        lambda root: (root / "dataset.json").write_text("{"),
+        "dataset.json: cannot be read as JSON",
+    ),
     ("a list", lambda root: (root / "dataset.json").write_text("[]"), "dataset.json: holds a list"),
     ("no channel_names", edit_json(channel_names=None), "dataset.json: the key 'channel_names'"),
-    ("channel gap", edit_json(channel_names={"0": "a", "2": "b"}), "dataset.json: channel_names has"),
+    (
+        "channel gap",
+        edit_json(channel_names={"0": "a", "2": "b"}),
+        "dataset.json: channel_names has",
+    ),
     ("channel list", edit_json(channel_names=["CT"]), "dataset.json: channel_names is"),
     ("channel number", edit_json(channel_names={"0": 5}), "dataset.json: channel_names holds 5"),
     ("no labels", edit_json(labels=None), "dataset.json: the key 'labels'"),
@@ -152,8 +198,16 @@ DAMAGES = [
     ("no background", edit_json(labels={"organ": 1}), "dataset.json: labels has no 'background'"),
     ("background 1", edit_json(labels={"background": 1, "a": 2}), "dataset.json: the background"),
     ("only background", edit_json(labels={"background": 0}), "dataset.json: labels names no class"),
-    ("twice", edit_json(labels={"background": 0, "a": 1, "b": 1}), "dataset.json: the value 1 stands"),
-    ("negative value", edit_json(labels={"background": 0, "a": -1}), "dataset.json: label 'a' is -1"),
+    (
+        "twice",
+        edit_json(labels={"background": 0, "a": 1, "b": 1}),
+        "dataset.json: the value 1 stands",
+    ),
+    (
+        "negative value",
+        edit_json(labels={"background": 0, "a": -1}),
+        "dataset.json: label 'a' is -1",
+    ),
     ("true", edit_json(labels={"background": 0, "a": True}), "dataset.json: label 'a' is True"),
     (
         "ignore is a class",
@@ -173,7 +227,9 @@ DAMAGES = [
     ("dataset table", edit_json(dataset={"a": 3}), "dataset.json: dataset.a must be"),
     (
         "path that leaves",
-        edit_json(dataset={"a": {"images": ["../../etc/passwd"], "label": "labelsTr/case_01.nii.gz"}}),
+        edit_json(
+            dataset={"a": {"images": ["../../etc/passwd"], "label": "labelsTr/case_01.nii.gz"}}
+        ),
         "dataset.json: dataset.a: ../../etc/passwd lies outside",
     ),
     (
@@ -185,7 +241,9 @@ DAMAGES = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "message"), [item[1:] for item in DAMAGES], ids=[d[0] for d in DAMAGES])
+@pytest.mark.parametrize(
+    ("damage", "message"), [item[1:] for item in DAMAGES], ids=[d[0] for d in DAMAGES]
+)
 def test_damage_is_named_with_its_file(tiny_dataset, tmp_path, capfd, damage, message):
     damage(tiny_dataset)
     workspace = tmp_path / "workspace"
@@ -209,7 +267,9 @@ def test_all_faults_are_listed_together(tiny_dataset, tmp_path, capfd):
     (tiny_dataset / "imagesTr/case_00_0000.nii.gz").write_bytes(b"x")
     edit_image("labelsTr/case_02.nii.gz", put(9))(tiny_dataset)
     (tiny_dataset / "labelsTr/case_03.nii.gz").unlink()
-    code = umbrella.main(["plan", str(tiny_dataset), "--workspace", str(tmp_path / "w"), "--folds", "9"])
+    code = umbrella.main(
+        ["plan", str(tiny_dataset), "--workspace", str(tmp_path / "w"), "--folds", "9"]
+    )
     errors = [line for line in capfd.readouterr().err.splitlines() if line.startswith("error: ")]
     assert code == 1
     assert len(errors) == 4
@@ -227,5 +287,10 @@ def test_too_few_cases_for_the_folds_names_the_remedy(tmp_path, capfd):
 def test_a_data_set_without_any_foreground_is_refused(tiny_dataset, tmp_path, capfd):
     for path in (tiny_dataset / "labelsTr").iterdir():
         edit_image(f"labelsTr/{path.name}", voxels(np.zeros_like))(tiny_dataset)
-    assert umbrella.main(["plan", str(tiny_dataset), "--workspace", str(tmp_path / "w"), "--folds", "2"]) == 1
+    assert (
+        umbrella.main(
+            ["plan", str(tiny_dataset), "--workspace", str(tmp_path / "w"), "--folds", "2"]
+        )
+        == 1
+    )
     assert "no case has any foreground" in capfd.readouterr().err

@@ -30,7 +30,9 @@ def test_folds_partition_the_cases_and_keep_groups_together(numbers, num_folds, 
 
 
 def test_a_rare_class_is_spread_over_the_folds():
-    presence = {f"c{index}": ("organ", "tumour") if index < 5 else ("organ",) for index in range(25)}
+    presence = {
+        f"c{index}": ("organ", "tumour") if index < 5 else ("organ",) for index in range(25)
+    }
     groups = {case: case for case in presence}
     folds = make_folds(presence, groups, num_folds=5, seed=0)
     assert [sum("tumour" in presence[case] for case in fold.val) for fold in folds] == [1] * 5

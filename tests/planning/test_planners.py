@@ -63,7 +63,8 @@ def from_nnunet(folder) -> tuple[Dataset, Fingerprint]:
         ),
         file_ending=".nii.gz",
         cases=tuple(
-            Case(identifier=f"case_{index:03d}", images=()) for index in range(description["numTraining"])
+            Case(identifier=f"case_{index:03d}", images=())
+            for index in range(description["numTraining"])
         ),
     )
     fingerprint = Fingerprint(
@@ -120,7 +121,14 @@ def test_plans_are_nnunets_number_by_number(reference_models, name, file, networ
         assert found.channels[0].statistics.mean == properties["mean"]
 
 
-def made_up(shape=(40, 56, 40), spacing=(1.0, 1.0, 1.0), *, cases=20, orientations=("LPS",), layout=(0, 0, 0)):
+def made_up(
+    shape=(40, 56, 40),
+    spacing=(1.0, 1.0, 1.0),
+    *,
+    cases=20,
+    orientations=("LPS",),
+    layout=(0, 0, 0),
+):
     """A data set with equal cases."""
     records = {
         f"c{index}": CaseRecord(

@@ -34,7 +34,9 @@ def test_the_coarse_axis_is_resampled_apart_by_nearest_neighbour():
     found = resample_volume(volume, (8, 20, 17), order=3, coarse=0)
     slices = np.stack(
         [
-            resize(part.astype(float), (20, 17), order=3, mode="edge", anti_aliasing=False, clip=True)
+            resize(
+                part.astype(float), (20, 17), order=3, mode="edge", anti_aliasing=False, clip=True
+            )
             for part in volume
         ]
     )

@@ -56,6 +56,8 @@ def test_regions_have_an_output_each_and_no_background():
     assert REGIONS.class_indices == ((1, 2), (2,))
 
 
-@pytest.mark.parametrize(("highest", "dtype"), [(255, np.uint8), (256, np.uint16), (70000, np.int32)])
+@pytest.mark.parametrize(
+    ("highest", "dtype"), [(255, np.uint8), (256, np.uint16), (70000, np.int32)]
+)
 def test_predictions_take_the_smallest_type(highest, dtype):
     assert scheme(1, highest).output_dtype() is dtype

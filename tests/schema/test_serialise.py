@@ -16,9 +16,15 @@ from tests.conftest import REGIONS, make_configuration
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.builds(IntensityStatistics, **dict.fromkeys(
-    ("mean", "median", "std", "minimum", "maximum", "percentile_00_5", "percentile_99_5"), finite
-)))
+@given(
+    st.builds(
+        IntensityStatistics,
+        **dict.fromkeys(
+            ("mean", "median", "std", "minimum", "maximum", "percentile_00_5", "percentile_99_5"),
+            finite,
+        ),
+    )
+)
 def test_plain_form_is_an_inverse(statistics):
     plain = serialise.to_plain(statistics)
     assert serialise.from_plain(IntensityStatistics, plain, "here") == statistics

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from autoseg.errors import UnknownNameError
 from autoseg.planning.budget import Budget
 from autoseg.planning.planners.clock import fit_to_time
@@ -20,16 +22,12 @@ from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Decision, Plan
 
-from dataclasses import replace
-
 CONSISTENT = 0.95
 """Share of cases in which two labels must have the same order for an axis not to be mirrored."""
 LARGE_GPU_GB, MEDIUM_GPU_GB = 22, 8
 
 
-def plan_auto(
-    dataset: Dataset, fingerprint: Fingerprint, budget: Budget, request: Request
-) -> Plan:
+def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, request: Request) -> Plan:
     """Plans for a budget.
 
     Raises:
@@ -82,12 +80,12 @@ def plan_auto(
             seed=request.seed,
             canonical=canonical,
         )
+        gigabytes = min(budget.memory_bytes / GIGABYTE, preset.reference_gb)
         decisions.append(
             Decision(
                 topic=f"{name}: patch and batch by memory",
                 value=f"{_times(configuration.patch_size)}, batch {configuration.batch_size}",
-                reason=f"{min(budget.memory_bytes, preset.reference_gb * GIGABYTE) / GIGABYTE:.1f} GB "
-                "of memory, by nnU-Net's rules",
+                reason=f"{gigabytes:.1f} GB of memory, by nnU-Net's rules",
             )
         )
         if budget.time_s is not None:

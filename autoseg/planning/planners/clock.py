@@ -75,7 +75,8 @@ def fit_to_time(
     measured: list[str] = []
 
     def steps_of(item: Configuration) -> tuple[int, float]:
-        assert budget.step_s is not None and budget.time_s is not None
+        assert budget.step_s is not None
+        assert budget.time_s is not None
         seconds = budget.step_s(item)
         steps = int(USABLE * budget.time_s / seconds)
         measured.append(

@@ -138,7 +138,13 @@ def plan_nnunet(
         dims = 2 if name == "2d" else 3
         sizes = plan_sizes(measures, spacing, transpose, dims, preset, preset.reference[dims])
         configurations[name] = assemble(
-            name, dataset, measures, spacing, transpose, sizes, nnunet_training(dataset, dims),
+            name,
+            dataset,
+            measures,
+            spacing,
+            transpose,
+            sizes,
+            nnunet_training(dataset, dims),
             seed=request.seed,
         )
         decisions.append(
@@ -166,7 +172,9 @@ def wanted_configurations(
             raise UnknownNameError("configuration", name, CONFIGURATIONS)
     is_flat = all(shape[0] == 1 for shape in measures.shapes)
     if not is_flat:
-        return [name for name in CONFIGURATIONS if name in (request.configurations or CONFIGURATIONS)]
+        return [
+            name for name in CONFIGURATIONS if name in (request.configurations or CONFIGURATIONS)
+        ]
     if request.configurations and "2d" not in request.configurations:
         raise InputError("The images are two-dimensional: only --configurations 2d fits them.")
     decisions.append(

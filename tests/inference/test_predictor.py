@@ -1,0 +1,292 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+import torch
+
+from autoseg import pipeline
+from autoseg.architectures import build_network
+from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
+from autoseg.errors import CheckpointError, InputError, UsageError
+from autoseg.images import read_image
+from autoseg.inference.models import find_models
+from autoseg.inference.predictor import Options, Predictor
+from autoseg.raw_format import input_cases
+from autoseg.schema.labels import LabelClass, LabelScheme
+from tests.conftest import REGIONS, SCHEME, make_configuration
+
+PROVENANCE = Provenance(
+    dataset="Tiny",
+    fold="0",
+    train_cases=(),
+    val_cases=(),
+    file_ending=".nii.gz",
+    steps=1,
+    val_dice=None,
+)
+
+
+def model(seed: int = 0, **changes) -> Checkpoint:
+    """A checkpoint with random weights."""
+    configuration = make_configuration(**changes)
+    torch.manual_seed(seed)
+    network = build_network(
+        configuration.network, len(configuration.channels), configuration.labels.num_outputs
+    )
+    return Checkpoint(
+        configuration=configuration, weights=network.state_dict(), provenance=PROVENANCE
+    )
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    path = tmp_path / "model.pt"
+    save_checkpoint(path, model())
+    return path
+
+
+def write(path: Path, array, spacing=(1.0, 1.0, 1.5), direction=None) -> Path:
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing[: array.ndim])
+    if direction:
+        image.SetDirection(direction)
+        image.SetOrigin((3.0, -7.5, 11.0))
+    path.parent.mkdir(exist_ok=True)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).uniform(1, 2, shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("shape", [(20, 40, 30), (5, 7, 6), (1, 30, 30), (3, 3, 3)])
+@pytest.mark.parametrize("ending", [".nii.gz", ".nrrd", ".mha"])
+def test_predictions_have_the_images_geometry_and_name(tmp_path, saved, shape, ending):
+    turn = (0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    source = write(tmp_path / f"in/scan_0000{ending}", noise(*shape), direction=turn)
+    report = pipeline.predict([saved], tmp_path / "in", tmp_path / "out", device="cpu")
+    assert report.failed == {}
+    labels, geometry = read_image(tmp_path / f"out/scan{ending}")
+    assert geometry == read_image(source)[1]
+    assert labels.dtype == np.uint8
+    assert set(np.unique(labels)) <= {0, 1, 2}
+
+
+def test_raw_label_values_come_back(tmp_path):
+    labels = LabelScheme(
+        classes=(LabelClass(name="a", values=(7,)), LabelClass(name="b", values=(300,)))
+    )
+    save_checkpoint(tmp_path / "model.pt", model(labels=labels))
+    write(tmp_path / "in/a_0000.nii.gz", noise(12, 20, 20))
+    pipeline.predict([tmp_path / "model.pt"], tmp_path / "in", tmp_path / "out", device="cpu")
+    found, _ = read_image(tmp_path / "out/a.nii.gz")
+    assert found.dtype == np.uint16
+    assert set(np.unique(found)) <= {0, 7, 300}
+    assert len(np.unique(found)) > 1
+
+
+def test_one_file_goes_to_one_file(tmp_path, saved):
+    source = write(tmp_path / "brain.nii.gz", noise(12, 20, 20))
+    pipeline.predict([saved], source, tmp_path / "seg.nii.gz", device="cpu")
+    assert read_image(tmp_path / "seg.nii.gz")[0].shape == (1, 12, 20, 20)
+
+
+def test_resume_skips_and_nothing_is_overwritten_silently(tmp_path, saved):
+    for name in "ab":
+        write(tmp_path / f"in/{name}_0000.nii.gz", noise(12, 20, 20))
+    pipeline.predict([saved], tmp_path / "in", tmp_path / "out", device="cpu")
+    with pytest.raises(UsageError, match=r"is there already \(2 in all\)"):
+        pipeline.predict([saved], tmp_path / "in", tmp_path / "out", device="cpu")
+    (tmp_path / "out/b.nii.gz").unlink()
+    report = pipeline.predict([saved], tmp_path / "in", tmp_path / "out", resume=True, device="cpu")
+    assert (report.skipped, list(report.written)) == (["a"], ["b"])
+    report = pipeline.predict(
+        [saved], tmp_path / "in", tmp_path / "out", overwrite=True, device="cpu"
+    )
+    assert sorted(report.written) == ["a", "b"]
+
+
+def test_predictions_never_replace_their_images(tmp_path, saved):
+    write(tmp_path / "in/a.nii.gz", noise(12, 20, 20))
+    with pytest.raises(UsageError, match="would replace the images"):
+        pipeline.predict([saved], tmp_path / "in", tmp_path / "in", overwrite=True, device="cpu")
+
+
+def test_a_failing_case_does_not_stop_the_others(tmp_path, saved):
+    write(tmp_path / "in/a_0000.nii.gz", noise(12, 20, 20))
+    write(tmp_path / "in/c_0000.nii.gz", noise(12, 20, 20))
+    (tmp_path / "in/b_0000.nii.gz").write_bytes(b"nothing")
+    report = pipeline.predict([saved], tmp_path / "in", tmp_path / "out", device="cpu")
+    assert sorted(report.written) == ["a", "c"]
+    assert "b_0000.nii.gz: cannot be read" in report.failed["b"]
+
+
+def test_probabilities_agree_with_the_labels(tmp_path, saved):
+    write(tmp_path / "in/a_0000.nii.gz", noise(12, 20, 20))
+    pipeline.predict(
+        [saved], tmp_path / "in", tmp_path / "out", save_probabilities=True, device="cpu"
+    )
+    labels, _ = read_image(tmp_path / "out/a.nii.gz")
+    with np.load(tmp_path / "out/a.npz") as archive:
+        probabilities = archive["probabilities"].astype(np.float32)
+    assert probabilities.shape == (3, 12, 20, 20)
+    assert np.allclose(probabilities.sum(axis=0), 1, atol=2e-3)
+    assert (probabilities.argmax(axis=0) == labels[0]).mean() > 0.999
+
+
+def test_workers_change_nothing(tmp_path, saved):
+    for name in "abc":
+        write(tmp_path / f"in/{name}_0000.nii.gz", noise(12, 20, 20 + ord(name) % 5))
+    for workers in (1, 3):
+        pipeline.predict(
+            [saved], tmp_path / "in", tmp_path / f"out{workers}", workers=workers, device="cpu"
+        )
+    for name in "abc":
+        first, second = (read_image(tmp_path / f"out{n}/{name}.nii.gz")[0] for n in (1, 3))
+        assert (first == second).all()
+
+
+def test_two_folds_average_their_logits():
+    first, second = model(0), model(1)
+    image = noise(1, 16, 24, 20)
+    options = Options(mirroring=False)
+    geometry = read_geometry(image.shape[1:])
+    single = [Predictor([item], options) for item in (first, second)]
+    both = Predictor([first, second], options)
+    (key,) = both._groups
+    expected = sum(item.logits(key, image) for item in single) / 2
+    assert np.allclose(both.logits(key, image), expected, atol=1e-5)
+    assert both.predict_array(image, geometry).labels.shape == (16, 24, 20)
+
+
+def read_geometry(shape):
+    from autoseg.schema.geometry import Geometry
+
+    return Geometry(
+        shape=shape,
+        spacing_mm=(1.5, 1.0, 1.0),
+        origin_mm=(0.0, 0.0, 0.0),
+        direction=(1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0),
+    )
+
+
+@pytest.mark.parametrize("labels", [SCHEME, REGIONS])
+def test_models_on_different_grids_average_their_probabilities(labels):
+    models = [model(0, labels=labels), model(1, labels=labels, spacing_mm=(3.0, 2.0, 2.0))]
+    image = noise(1, 16, 24, 20)
+    geometry = read_geometry(image.shape[1:])
+    options = Options(mirroring=False)
+    parts = [
+        Predictor([item], options).predict_array(image, geometry, probabilities=True).probabilities
+        for item in models
+    ]
+    found = Predictor(models, options).predict_array(image, geometry, probabilities=True)
+    assert np.allclose(found.probabilities, (parts[0] + parts[1]) / 2, atol=1e-5)
+    assert found.labels.max() <= 2
+
+
+def test_models_with_other_labels_are_not_averaged():
+    with pytest.raises(UsageError, match="different labels or channels"):
+        Predictor([model(), model(labels=REGIONS)], Options())
+
+
+def test_a_step_outside_of_0_to_1_is_refused():
+    with pytest.raises(UsageError, match="--step 1.5"):
+        Predictor([model()], Options(step=1.5))
+
+
+class Evil:
+    """Would make a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return (Path.touch, (self.path,))
+
+
+def test_a_malicious_model_executes_nothing(tmp_path):
+    trace = tmp_path / "executed"
+    torch.save({"kind": "autoseg model", "weights": Evil(trace)}, tmp_path / "evil.pt")
+    with pytest.raises(CheckpointError, match="holds Python objects .* not loaded"):
+        load_checkpoint(tmp_path / "evil.pt")
+    assert not trace.exists()
+
+
+def test_damaged_and_foreign_models_are_named(tmp_path, saved):
+    data = saved.read_bytes()
+    (tmp_path / "half.pt").write_bytes(data[: len(data) // 2])
+    torch.save({"state_dict": {}}, tmp_path / "foreign.pt")
+    (tmp_path / "text.pt").write_text("hello")
+    for name, message in (
+        ("half.pt", "damaged or no model file"),
+        ("foreign.pt", "not a model file of autoseg"),
+        ("text.pt", "text.pt: "),
+        ("none.pt", "no such file"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            load_checkpoint(tmp_path / name)
+
+
+def test_an_architecture_that_is_a_path_of_code_is_not_imported(tmp_path):
+    good = model()
+    network = replace(good.configuration.network, architecture="os.system")
+    evil = replace(good, configuration=replace(good.configuration, network=network))
+    save_checkpoint(tmp_path / "m.pt", evil)
+    with pytest.raises(InputError, match=r"Unknown architecture 'os\.system'"):
+        Predictor([load_checkpoint(tmp_path / "m.pt")], Options())
+
+
+def test_weights_that_do_not_fit_are_refused():
+    good = model()
+    wider = replace(good.configuration.network, features=(4, 8, 32))
+    bad = replace(good, configuration=replace(good.configuration, network=wider))
+    with pytest.raises(CheckpointError, match="weights do not fit the plan"):
+        bad.build()
+
+
+def test_models_are_found_in_runs_and_workspaces(tmp_path, saved):
+    for fold in (0, 1):
+        folder = tmp_path / f"ws/runs/2d/fold_{fold}"
+        folder.mkdir(parents=True)
+        (folder / "checkpoint_final.pt").write_bytes(saved.read_bytes())
+    assert len(find_models(tmp_path / "ws")) == 2
+    assert len(find_models(tmp_path / "ws/runs/2d")) == 2
+    assert len(find_models(tmp_path / "ws/runs/2d/fold_1")) == 1
+    other = tmp_path / "ws/runs/3d_fullres/fold_0"
+    other.mkdir(parents=True)
+    (other / "checkpoint_best.pt").write_bytes(saved.read_bytes())
+    with pytest.raises(UsageError, match="models of several configurations"):
+        find_models(tmp_path / "ws")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no trained model"):
+        find_models(tmp_path / "empty")
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_models(tmp_path / "nowhere")
+
+
+def test_input_files_become_cases(tmp_path):
+    for name in ("a_0000.nii.gz", "a_0001.nii.gz", "b.nii.gz", "notes.txt"):
+        (tmp_path / name).touch()
+    cases = input_cases(tmp_path, 2)
+    assert {name: [path.name for path in files] for name, files in cases.items()} == {
+        "a": ["a_0000.nii.gz", "a_0001.nii.gz"],
+        "b": ["b.nii.gz"],
+    }
+    assert len(input_cases(tmp_path / "a_0000.nii.gz", 2)["a"]) == 2
+    (tmp_path / "c_0001.nii.gz").touch()
+    (tmp_path / "c_0002.nii.gz").touch()
+    with pytest.raises(InputError, match=r"case 'c' has the channels \[1, 2\], .* expects 3"):
+        input_cases(tmp_path, 3)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no image found"):
+        input_cases(tmp_path / "empty", 1)
+    with pytest.raises(InputError, match="not an image"):
+        input_cases(tmp_path / "notes.txt", 1)
+    with pytest.raises(InputError, match="no such file or folder"):
+        input_cases(tmp_path / "none", 1)

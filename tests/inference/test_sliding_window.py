@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoseg.inference.sliding_window import mirrored, pad_to, sliding_window
+from autoseg.inference.tiles import axis_starts, gaussian_weights, tile_starts
+
+
+@given(st.integers(1, 60), st.integers(0, 200), st.sampled_from([0.3, 0.5, 0.8, 1.0]))
+def test_tiles_cover_every_voxel_and_stay_inside(tile, more, step):
+    size = tile + more
+    starts = axis_starts(size, tile, step)
+    assert starts[0] == 0
+    assert starts[-1] == size - tile
+    assert starts == sorted(starts)
+    for before, after in zip(starts, starts[1:], strict=False):
+        assert after - before <= max(1, round(tile * step + 0.5))
+
+
+def test_positions_are_nnunets():
+    # 100 voxels, tile 64, step 0.5: ceil(36 / 32) + 1 = 3 positions, 18 apart.
+    assert axis_starts(100, 64, 0.5) == [0, 18, 36]
+    assert len(tile_starts((100, 64), (64, 64), 0.5)) == 3
+
+
+def test_weights_peak_at_the_centre_and_are_nowhere_zero():
+    weights = gaussian_weights((16, 24))
+    assert float(weights[8, 12]) == float(weights.max()) == 1
+    assert float(weights.min()) > 0
+    assert float(weights[8 + 2, 12]) == pytest.approx(2.718281828 ** (-0.5), abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.tuples(*[st.integers(1, 20)] * 3), st.sampled_from([(8, 8, 8), (4, 12, 8), (8, 8)]))
+def test_a_pointwise_network_gives_what_it_gives_on_the_whole_image(shape, tile):
+    image = torch.randn(2, *shape)
+    found = sliding_window(lambda x: 3 * x + 1, image, tile, 2, step=0.5)
+    assert found.shape == image.shape
+    assert torch.allclose(found, 3 * image + 1, atol=1e-4)
+
+
+def test_padding_is_zero_and_centred():
+    padded, inner = pad_to(torch.ones(1, 1, 3, 5), (6, 4))
+    assert padded.shape == (1, 1, 6, 5)
+    assert inner == (slice(1, 4), slice(0, 5))
+    assert float(padded.sum()) == 15
+
+
+def test_mirroring_averages_all_combinations():
+    seen = []
+
+    def network(tiles):
+        seen.append(tiles.clone())
+        return tiles * torch.arange(1.0, 5.0)  # depends on the position
+
+    image = torch.randn(1, 1, 3, 4)
+    found = mirrored(network, (0, 1))(image)
+    assert len(seen) == 4
+    ramp = torch.arange(1.0, 5.0)
+    assert torch.allclose(found, image * (ramp + ramp.flip(0)) / 2, atol=1e-6)

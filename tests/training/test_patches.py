@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoseg.planning.dataset import read_dataset
+from autoseg.preprocessing.store import Store, StoredCase, preprocess_cases
+from autoseg.training.patches import PatchSampler, read_box
+
+
+@given(
+    st.tuples(*[st.integers(1, 9)] * 3),
+    st.tuples(*[st.integers(-3, 12)] * 3),
+    st.tuples(*[st.integers(1, 8)] * 3),
+)
+def test_boxes_are_padded_with_zero_where_they_leave_the_case(shape, centre, size):
+    volume = np.random.default_rng(0).uniform(1, 2, (2, *shape))
+    pad = 20
+    padded = np.pad(volume, [(0, 0)] + [(pad, pad)] * 3)
+    start = [pad + c - s // 2 for c, s in zip(centre, size, strict=True)]
+    index = tuple(slice(low, low + length) for low, length in zip(start, size, strict=True))
+    found = read_box(volume, centre, size, channels=True)
+    assert (found == padded[(slice(None), *index)]).all()
+
+
+@pytest.fixture
+def sampler(tiny_dataset, tmp_path, configuration):
+    cases = read_dataset(tiny_dataset)[0].cases
+    preprocess_cases(cases, {tmp_path / "s": configuration}, workers=1)
+    names = [case.identifier for case in cases]
+    return PatchSampler(Store(tmp_path / "s"), names, (8, 12, 10))
+
+
+def test_patches_stay_in_the_case_where_they_can(sampler):
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        case = sampler.draw_case(rng)
+        centre = sampler.draw_centre(rng, case, foreground=bool(rng.random() < 0.5))
+        for position, size, need in zip(centre, case.shape, (8, 12, 10), strict=True):
+            assert need // 2 <= position <= size - (need - need // 2)
+
+
+def test_forced_patches_hold_foreground(sampler):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        case = sampler.draw_case(rng)
+        patch = sampler.read(case, sampler.draw_centre(rng, case, foreground=True), None)
+        assert patch.image.shape == (1, 8, 12, 10)
+        assert patch.labels.any()
+
+
+def test_two_axes_draw_slices(sampler):
+    slices = PatchSampler(sampler.store, sampler.cases, (32, 16))
+    rng = np.random.default_rng(0)
+    case = slices.draw_case(rng)
+    patch = slices.read(case, slices.draw_centre(rng, case, foreground=True), None)
+    assert patch.image.shape == (1, 32, 16)
+    assert patch.labels.shape == (32, 16)
+
+
+def test_with_an_ignore_label_centres_are_annotated():
+    labels = np.full((6, 6, 6), 2)
+    labels[4, 4, 4] = 0
+    case = StoredCase(
+        image=np.zeros((1, 6, 6, 6), np.float32),
+        labels=labels,
+        shape=(6, 6, 6),
+        locations={"annotated": np.array([[4, 4, 4]], dtype=np.int32)},
+    )
+    sampler = PatchSampler(Store(None), [], (3, 3, 3))
+    assert sampler.draw_centre(np.random.default_rng(0), case, foreground=False) == (4, 4, 4)
