@@ -11,7 +11,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
@@ -92,7 +92,7 @@ def _is_compressed(path: Path) -> bool:
 
 
 def _open(path: Path) -> IO[bytes]:
-    return gzip.open(path) if _is_compressed(path) else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if _is_compressed(path) else path.open("rb")
 
 
 def _read_header(path: Path) -> NiftiHeader | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.parallel import default_workers
 from autoseg.planning import session
-from autoseg.planning.budget import Budget, find_device, make_budget
+from autoseg.planning.budget import Budget, find_device, make_budget, parse_duration
 from autoseg.planning.dataset import survey_dataset
 from autoseg.planning.explain import explain
 from autoseg.planning.planners import PLANNERS
@@ -185,7 +185,7 @@ def train(
     """
     started = time.perf_counter()
     from autoseg.checkpoint import Provenance, load_checkpoint
-    from autoseg.training.setup import batch_workers, make_room
+    from autoseg.training.setup import batch_workers, check_unchanged, make_room
     from autoseg.training.trainer import Task, Trainer
 
     place = Workspace(Path(workspace))
@@ -204,6 +204,7 @@ def train(
     with log_file(run.log):
         if resumes:
             item = serialise.load(Configuration, run.configuration)
+            check_unchanged(item, epochs, parse_duration(time_budget) if time_budget else None)
         else:
             item = _override(made, configuration, epochs, _budget(device, None, time_budget))
             serialise.save(item, run.configuration)
@@ -232,7 +233,9 @@ def train(
             len(chosen.train),
             len(chosen.val),
         )
-        trainer = Trainer(task, device=device, workers=batch_workers(device) if workers is None else workers)
+        trainer = Trainer(
+            task, device=device, workers=batch_workers(device) if workers is None else workers
+        )
         if resumes:
             trainer.resume()
             return trainer.fit()
@@ -422,7 +425,7 @@ def run(
     groups: Path | None = None,
     seed: int = 0,
     workers: int | None = None,
-) -> dict[int | str, Summary]:
+) -> dict[Path, Summary]:
     """From a data set to scores: plan, preprocess, train, predict the validation cases, evaluate.
 
     An interrupted run goes on where it was when it is started again.
@@ -445,7 +448,7 @@ def run(
         workers: See `plan`.
 
     Returns:
-        Scores per fold.
+        Folder of each run → scores of its validation cases.
     """
     if configuration is None:
         configuration = session.default_configuration(Path(dataset))
@@ -468,7 +471,10 @@ def run(
     summaries = {}
     for fold in folds:
         train(workspace, configuration, fold, resume=True, epochs=epochs, device=device)
-        summaries[fold] = validate(workspace, configuration, fold, device=device, workers=workers)
+        if fold == session.ALL:  # every case was learnt from, none is left to score
+            continue
+        folder = Workspace(Path(workspace)).run(configuration, fold).folder
+        summaries[folder] = validate(workspace, configuration, fold, device=device, workers=workers)
     return summaries
 
 
@@ -478,7 +484,7 @@ def demo(
     time_budget: str = "2m",
     device: str = "auto",
     workers: int | None = None,
-) -> dict[int | str, Summary]:
+) -> dict[Path, Summary]:
     """Makes a small synthetic data set and does `run` on it.
 
     Args:

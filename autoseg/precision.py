@@ -33,11 +33,11 @@ class Precision:
     ) -> None:
         """Backward pass, gradient clipping and the optimiser's step."""
         if self.scaler is None:
-            loss.backward()
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(network.parameters(), clip)
             optimiser.step()
             return
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         self.scaler.unscale_(optimiser)
         nn.utils.clip_grad_norm_(network.parameters(), clip)
         self.scaler.step(optimiser)

@@ -103,8 +103,8 @@ def draw(
             Panel(
                 title=f"{name}  Dice {means[name]:.3f}",
                 image=image[0],
-                reference=read_image(reference[name])[0][0],  # type: ignore[arg-type]
-                prediction=read_image(prediction_path(run, cases[name]))[0][0],  # type: ignore[arg-type]
+                reference=read_image(reference[name])[0][0],
+                prediction=read_image(prediction_path(run, cases[name]))[0][0],
             )
         )
     path = run.validation / "overlays.png"

@@ -68,4 +68,5 @@ def _ellipsoid(
 def _smooth(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Smooth noise with standard deviation 1."""
     noise: npt.NDArray[np.float64] = ndimage.gaussian_filter(rng.normal(size=shape), 5)
-    return noise / noise.std()
+    scaled: npt.NDArray[np.float64] = noise / noise.std()
+    return scaled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class Classes:
         ignore: Raw value of reference voxels that do not count.
     """
 
-    members: dict[str, tuple[int, ...]]
+    members: Mapping[str, tuple[int, ...]]
     ignore: int | None = None
 
 

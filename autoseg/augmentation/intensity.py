@@ -39,7 +39,7 @@ def gaussian_blur(sigma: float) -> Apply:
             channel = sum(
                 padded.narrow(axis, shift, size) * weight
                 for shift, weight in enumerate(kernel.tolist())
-            )  # type: ignore[assignment]
+            )
         return channel
 
     return apply

@@ -63,20 +63,17 @@ def main(argv: list[str] | None = None) -> int:
     return shell.execute(action)
 
 
-def show_result(workspace: Path, summaries: Mapping[int | str, Summary]) -> None:
+def show_result(workspace: Path, summaries: Mapping[Path, Summary]) -> None:
     """Prints the scores and where everything is."""
-    for fold, summary in summaries.items():
-        shell.show([f"Fold {fold}, validation cases:", summary.table(), ""])
-    folders = [f"runs/*/fold_{fold}" for fold in summaries]
+    for folder, summary in summaries.items():
+        name = f"{folder.parent.name}, {folder.name.replace('_', ' ')}"
+        shell.show([f"Validation cases of {name}:", summary.table(), ""])
     shell.show(
         [
             f"Workspace          {workspace}",
             f"Plan and reasons   {workspace / 'plan.md'}",
-            *(
-                f"Model              {workspace / folder / 'checkpoint_final.pt'}"
-                for folder in folders
-            ),
-            *(f"Scores, pictures   {workspace / folder / 'validation'}" for folder in folders),
+            *(f"Model              {folder / 'checkpoint_final.pt'}" for folder in summaries),
+            *(f"Scores, pictures   {folder / 'validation'}" for folder in summaries),
             f"Predict images     autoseg_predict {workspace} -i IMAGES -o PREDICTIONS",
         ]
     )

@@ -382,8 +382,9 @@ def _explicit_cases(root: Path, table: Any, faults: _Faults) -> list[Case]:
     for identifier, entry in table.items():
         paths = entry.get("images") if isinstance(entry, dict) else None
         label = entry.get("label") if isinstance(entry, dict) else None
-        listed = [*paths, label] if isinstance(paths, list) else [None]
-        if not _is_plain_name(identifier) or any(not isinstance(path, str) for path in listed):
+        listed: list[Any] = [*paths, label] if isinstance(paths, list) and paths else []
+        is_text = bool(listed) and all(isinstance(path, str) for path in listed)
+        if not _is_plain_name(identifier) or not is_text:
             faults.error(
                 where, f'dataset.{identifier} must be {{"images": [files], "label": file}}.'
             )

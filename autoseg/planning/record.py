@@ -143,7 +143,7 @@ class Examine:
                 return None
             array = rounded.astype(np.int64)
         try:
-            return self.labels.encode(array[0])  # type: ignore[arg-type]
+            return self.labels.encode(array[0])
         except ValueError:
             values = np.unique(array)
             unknown = [int(value) for value in values if value not in self.labels.known_values]
@@ -197,7 +197,7 @@ def _measure(
     digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
     found.record = CaseRecord(
         shape=geometry.shape,
-        shape_after_crop=cropped.shape,  # type: ignore[arg-type]
+        shape_after_crop=cropped.shape,
         spacing_mm=geometry.spacing_mm,
         dimensions=geometry.dimensions,
         orientation=geometry.orientation(),

@@ -181,7 +181,7 @@ def _encode(path: Path, scheme: LabelScheme) -> Labels:
         raise ImageError(f"{path}: a label map has one channel, this file has {array.shape[0]}.")
     try:
         rounded = array[0] if array.dtype.kind in "iub" else np.rint(array[0]).astype(np.int64)
-        return scheme.encode(rounded)  # type: ignore[arg-type]
+        return scheme.encode(rounded)
     except ValueError as error:
         known = ", ".join(map(str, scheme.known_values[:12]))
         raise ImageError(
@@ -283,15 +283,14 @@ def restore_probabilities(logits: Floats, trace: CaseTrace, scheme: LabelScheme)
         ]
     )
     if scheme.has_regions:
-        probabilities = 1 / (1 + np.exp(-np.clip(resampled, -80, 80)))
+        resampled = (1 / (1 + np.exp(-np.clip(resampled, -80, 80)))).astype(np.float32)
     else:
         resampled -= resampled.max(axis=0, keepdims=True)
         np.exp(resampled, out=resampled)
         resampled /= resampled.sum(axis=0, keepdims=True)
-        probabilities = resampled
     outside = [0.0] * len(logits) if scheme.has_regions else [1.0] + [0.0] * (len(logits) - 1)
     return np.stack(
-        [_uncrop(part, trace, fill=fill) for part, fill in zip(probabilities, outside, strict=True)]
+        [_uncrop(part, trace, fill=fill) for part, fill in zip(resampled, outside, strict=True)]
     ).astype(np.float32)
 
 

@@ -55,7 +55,7 @@ def interpolation_matrix(size: int, new_size: int, order: int) -> Floats:
     """
     if size == new_size:
         return np.eye(size, dtype=np.float32)
-    centres = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
+    centres = _centres(size, new_size)
     if order == 0:
         matrix = np.zeros((new_size, size), dtype=np.float32)
         matrix[np.arange(new_size), nearest_index(size, new_size)] = 1
@@ -67,8 +67,14 @@ def interpolation_matrix(size: int, new_size: int, order: int) -> Floats:
 
 def nearest_index(size: int, new_size: int) -> npt.NDArray[np.int64]:
     """For each new voxel the old one whose centre is nearest (halves round up, as scipy)."""
-    centres = (np.arange(new_size) + 0.5) * (size / new_size) - 0.5
-    return np.clip(np.floor(centres + 0.5), 0, size - 1).astype(np.int64)
+    nearest = np.floor(_centres(size, new_size) + 0.5)
+    index: npt.NDArray[np.int64] = np.clip(nearest, 0, size - 1).astype(np.int64)
+    return index
+
+
+def _centres(size: int, new_size: int) -> npt.NDArray[np.float64]:
+    """Where the centres of new voxels lie on the old axis."""
+    return (np.arange(new_size, dtype=np.float64) + 0.5) * (size / new_size) - 0.5
 
 
 def _linear_matrix(centres: npt.NDArray[np.float64], size: int) -> Floats:
@@ -103,19 +109,21 @@ def _cubic_matrix(centres: npt.NDArray[np.float64], size: int) -> Floats:
         )
         column = np.clip(start + tap, 0, size + 2 * EDGE - 1)
         np.add.at(evaluation, (rows, column), weight)
-    return (evaluation @ coefficients).astype(np.float32)
+    matrix: Floats = (evaluation @ coefficients).astype(np.float32)
+    return matrix
 
 
 def apply_axis(volume: Floats, matrix: Floats, axis: int) -> Floats:
     """Multiplies one axis of [z, y, x] by a matrix [new, old]."""
-    if matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix))):
-        return volume
+    result: Floats
     if axis == volume.ndim - 1:
-        return volume @ matrix.T
-    if axis == 0:
+        result = volume @ matrix.T
+    elif axis == 0:
         flat = volume.reshape(volume.shape[0], -1)
-        return (matrix @ flat).reshape(matrix.shape[0], *volume.shape[1:])
-    return np.matmul(matrix, volume)
+        result = (matrix @ flat).reshape(matrix.shape[0], *volume.shape[1:])
+    else:
+        result = np.matmul(matrix, volume)
+    return result
 
 
 def resample_volume(

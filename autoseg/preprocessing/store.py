@@ -104,13 +104,11 @@ class Store:
         _write_array(self._image(case.identifier), done.image)
         _write_array(self._labels(case.identifier), done.labels[None])
         with atomic_path(self.folder / f"{case.identifier}.foreground.npz") as temporary:
-            names = list(locations)
+            names = np.array(list(locations), dtype=np.str_)
+            # Members are numbered: class names may hold what file names must not.
+            voxels = {f"voxels_{index}": item for index, item in enumerate(locations.values())}
             with temporary.open("wb") as stream:
-                np.savez(
-                    stream,
-                    names=np.array(names, dtype=np.str_),
-                    **{f"voxels_{index}": locations[name] for index, name in enumerate(names)},
-                )
+                np.savez(stream, allow_pickle=False, names=names, **voxels)
         plain = {"source": source_signature(case), "trace": to_plain(done.trace)}
         write_text(self._json(case.identifier), json.dumps(plain))
 
@@ -142,7 +140,7 @@ class Store:
             image=image,
             labels=_Squeezed(labels),
             shape=image.shape[1:],
-            locations=locations,  # type: ignore[arg-type]
+            locations=locations,
         )
 
     def trace(self, identifier: str) -> CaseTrace:

@@ -99,12 +99,14 @@ class LabelScheme:
             indices = table[raw]
             if int(indices.max(initial=0)) == len(values):
                 raise ValueError(int(raw[indices == len(values)].flat[0]))
-            return indices.astype(dtype)
+            compact: npt.NDArray[np.uint8 | np.uint16] = indices.astype(dtype)
+            return compact
         position = np.searchsorted(values[order], raw)
         position = np.clip(position, 0, len(values) - 1)
         if (unknown := values[order][position] != raw).any():
             raise ValueError(int(raw[unknown].flat[0]))
-        return order[position].astype(dtype)
+        result: npt.NDArray[np.uint8 | np.uint16] = order[position].astype(dtype)
+        return result
 
     def output_dtype(self) -> type[np.uint8] | type[np.uint16] | type[np.int32]:
         """Smallest integer type that holds the raw values of a prediction."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -97,8 +98,8 @@ class PatchSampler:
 
 
 def read_box(
-    array: npt.NDArray[np.generic], centre: Sequence[int], size: Sequence[int], *, channels: bool
-) -> npt.NDArray[np.generic]:
+    array: npt.NDArray[Any], centre: Sequence[int], size: Sequence[int], *, channels: bool
+) -> npt.NDArray[Any]:
     """Reads a box around a centre, padded with 0 where it leaves the array.
 
     Args:

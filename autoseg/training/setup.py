@@ -42,6 +42,23 @@ def with_epochs(configuration: Configuration, epochs: int) -> Configuration:
     return replace(configuration, training=training)
 
 
+def check_unchanged(
+    configuration: Configuration, epochs: int | None, time_budget_s: float | None
+) -> None:
+    """Refuses to go on with another schedule than the run began with.
+
+    Raises:
+        UsageError: The epochs or the time budget differ from the run's.
+    """
+    plan = configuration.training
+    if epochs is not None and (epochs != plan.epochs or plan.time_budget_s is not None):
+        raise UsageError(f"--epochs {epochs}: the interrupted run began otherwise. Leave it out.")
+    if time_budget_s not in (None, plan.time_budget_s):
+        raise UsageError(
+            f"--time-budget: the interrupted run has {plan.time_budget_s} s. Leave it out."
+        )
+
+
 def batch_workers(device: str) -> int:
     """Threads that make batches: none beside a CPU training, some for a GPU."""
     return 0 if device == "cpu" else max(2, min(8, default_workers() - 1))

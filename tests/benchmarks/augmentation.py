@@ -1,6 +1,6 @@
 """Our augmentation (torch) against batchgenerators with the same transforms and probabilities.
 
-    pip install batchgenerators && python tests/benchmarks/augmentation.py
+pip install batchgenerators && python tests/benchmarks/augmentation.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Separable resampling against skimage, as nnU-Net calls it: time ratio and largest difference.
 
-    python tests/benchmarks/resampling.py
+python tests/benchmarks/resampling.py
 """
 
 from __future__ import annotations
@@ -40,7 +40,12 @@ def main() -> None:
 
         def usual(volume=volume, target=target, order=order):
             return resize(
-                volume.astype(float), target, order=order, mode="edge", anti_aliasing=False, clip=True
+                volume.astype(float),
+                target,
+                order=order,
+                mode="edge",
+                anti_aliasing=False,
+                clip=True,
             )
 
         def ours(volume=volume, target=target, order=order):

@@ -21,7 +21,8 @@ def rescale_0_1(
 ) -> Floats:
     """Maps the image's range to 0 … 1."""
     low = channel.min()
-    return (channel - low) / max(np.float32(channel.max() - low), np.float32(1e-8))
+    scaled: Floats = (channel - low) / np.float32(max(channel.max() - low, 1e-8))
+    return scaled
 
 
 def rgb_0_1(channel: Floats, mask: Mask | None, statistics: IntensityStatistics | None) -> Floats:
