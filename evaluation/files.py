@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +83,9 @@ def read_label_map(path: Path) -> LabelMap:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[-140:]
         raise EvaluationError(f"{path}: cannot be read ({reason}).") from None
+    if path.name.lower().endswith((".nii", ".nii.gz")):
+        voxel_bytes = image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
+        _check_complete(path, image.GetNumberOfPixels() * voxel_bytes)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise EvaluationError(f"{path}: has several channels; a label map has one.")
     labels = sitk.GetArrayFromImage(image)
@@ -94,6 +99,22 @@ def read_label_map(path: Path) -> LabelMap:
         origin_mm=image.GetOrigin(),
         direction=image.GetDirection(),
     )
+
+
+def _check_complete(path: Path, voxel_bytes: int) -> None:
+    """Refuses truncated NIfTI files: ITK reads them without a word, with zeros for the rest."""
+    opened = gzip.open if path.name.lower().endswith(".gz") else open
+    found = 0
+    try:
+        with opened(path, "rb") as stream:
+            while block := stream.read(1 << 22):
+                found += len(block)
+    except gzip.BadGzipFile:
+        found = path.stat().st_size  # not compressed in spite of its name
+    except (EOFError, OSError, zlib.error) as error:
+        raise EvaluationError(f"{path}: truncated or damaged ({error}).") from None
+    if found < voxel_bytes:
+        raise EvaluationError(f"{path}: truncated, {found} bytes for {voxel_bytes} of voxels.")
 
 
 def geometry_fault(reference: LabelMap, prediction: LabelMap, path: Path) -> str | None:

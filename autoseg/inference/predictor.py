@@ -31,7 +31,7 @@ from autoseg.preprocessing.store import store_key
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import Configuration
-from autoseg.schema.serialise import atomic_path
+from autoseg.schema.serialise import atomic_path, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +160,8 @@ class Predictor:
             What became of the cases; a failing case does not stop the others.
         """
         report = Report()
+        for folder in {path.parent for path in targets.values()}:
+            remove_leftovers(folder)
         todo = {}
         for name, files in cases.items():
             if resume and targets[name].exists():

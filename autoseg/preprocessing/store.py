@@ -24,7 +24,13 @@ from autoseg.preprocessing.case import CaseTrace, Floats, Labels, preprocess_cas
 from autoseg.preprocessing.foreground import Locations, foreground_locations
 from autoseg.schema.dataset import Case
 from autoseg.schema.plan import Configuration
-from autoseg.schema.serialise import atomic_path, from_plain, to_plain, write_text
+from autoseg.schema.serialise import (
+    atomic_path,
+    from_plain,
+    remove_leftovers,
+    to_plain,
+    write_text,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -224,8 +230,7 @@ def preprocess_cases(
             "%d of %d cases are preprocessed already.", len(cases) - len(missing), len(cases)
         )
     for folder in targets:
-        for partial in folder.glob(".partial-*"):
-            partial.unlink(missing_ok=True)
+        remove_leftovers(folder)
     job = _Job(targets=tuple(targets.items()))
     failures = [
         message

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import tempfile
+import time
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ import yaml
 from autoseg.errors import InputError, SchemaError
 
 SCHEMA_VERSION = 1
+LEFTOVER_AGE_S = 600.0
+_PARTIAL = ".partial-"
 _HEADER = ("schema", "autoseg_version")
 T = TypeVar("T")
 
@@ -142,7 +145,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target` that is renamed to it when the block succeeds."""
     target.parent.mkdir(parents=True, exist_ok=True)
     # The full suffix stays at the end: writers choose the format by it.
-    handle, name = tempfile.mkstemp(prefix=".partial-", suffix="-" + target.name, dir=target.parent)
+    handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + target.name, dir=target.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -154,6 +157,19 @@ def atomic_path(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes temporary files of writers that were killed.
+
+    Recent ones are left alone: another process may be writing them.
+    """
+    for path in folder.glob(f"{_PARTIAL}*"):
+        try:
+            if time.time() - path.stat().st_mtime > LEFTOVER_AGE_S:
+                path.unlink()
+        except FileNotFoundError:  # its writer has just finished
+            continue
 
 
 def write_text(target: Path, text: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from autoseg.errors import UsageError
 from autoseg.parallel import default_workers
 from autoseg.schema.plan import Configuration
+from autoseg.schema.serialise import remove_leftovers
 from autoseg.workspace import Run
 
 
@@ -26,8 +27,7 @@ def make_room(run: Run, *, resume: bool, overwrite: bool) -> None:
             "start anew."
         )
     run.folder.mkdir(parents=True, exist_ok=True)
-    for partial in run.folder.glob(".partial-*"):
-        partial.unlink(missing_ok=True)
+    remove_leftovers(run.folder)
 
 
 def with_epochs(configuration: Configuration, epochs: int) -> Configuration:

@@ -207,6 +207,8 @@ class Trainer:
             set_learning_rate(self.optimiser, rate)
             losses.append(self._train_step(batch))
             self.step += 1
+            if timed:
+                losses[-1].item()  # waits for the device, so that the clock sees its work
             bar.update(100 * progress - bar.n)
             slowest = max(slowest, time.perf_counter() - begun)
             if timed and (self._slice_is_over() or self._time_left() < slowest):

@@ -166,6 +166,17 @@ def test_faults_are_named(folders, damage, message):
         evaluation.evaluate_folders(folders / "ref", folders / "pred")
 
 
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_truncated_predictions_are_refused(tmp_path, ending):
+    labels = np.random.default_rng(0).integers(0, 3, (9, 8, 7)).astype(np.uint8)
+    for folder in ("ref", "pred"):
+        write(tmp_path / folder / f"a{ending}", labels)
+    path = tmp_path / f"pred/a{ending}"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(EvaluationError, match="truncated"):
+        evaluation.evaluate_folders(tmp_path / "ref", tmp_path / "pred")
+
+
 def test_missing_folders_and_odd_files_are_named(tmp_path):
     with pytest.raises(EvaluationError, match="no such file or folder"):
         evaluation.evaluate_folders(tmp_path / "a", tmp_path / "b")

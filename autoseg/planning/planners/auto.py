@@ -96,7 +96,8 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
                 Decision(
                     topic=f"{name}: schedule",
                     value="1000 epochs of 250 steps",
-                    reason="no time budget was given; this is nnU-Net's schedule",
+                    reason="no time budget was given; this is nnU-Net's schedule"
+                    + (", which takes weeks on a CPU" if budget.device == "cpu" else ""),
                 )
             )
         configurations[name] = configuration
