@@ -16,11 +16,11 @@ from autoseg.planning.budget import Budget, find_device, make_budget, parse_dura
 from autoseg.planning.dataset import survey_dataset
 from autoseg.planning.explain import explain
 from autoseg.planning.planners import PLANNERS
-from autoseg.planning.planners.clock import fit_to_time
 from autoseg.planning.planners.request import Request
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
+from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
 from autoseg.workspace import Workspace
 
@@ -206,7 +206,8 @@ def train(
             item = serialise.load(Configuration, run.configuration)
             check_unchanged(item, epochs, parse_duration(time_budget) if time_budget else None)
         else:
-            item = _override(made, configuration, epochs, _budget(device, None, time_budget))
+            budget = _budget(device, made.request.get("memory") or None, time_budget)
+            item = _override(place, made, configuration, epochs, budget)
             serialise.save(item, run.configuration)
         preprocess_workspace(place.root, configurations=[item])
         task = Task(
@@ -243,20 +244,35 @@ def train(
         return trainer.fit(started if time_budget is None else None)
 
 
-def _override(made: Plan, name: str, epochs: int | None, budget: Budget) -> Configuration:
+def _override(
+    place: Workspace, made: Plan, name: str, epochs: int | None, budget: Budget
+) -> Configuration:
     """The plan's configuration with what the user wants otherwise, as a new one."""
     from autoseg.training.setup import with_epochs
 
     item = made.configurations[name]
     if budget.time_s is not None and budget.time_s != item.training.time_budget_s:
         if made.planner == "auto":
-            item, reasons = fit_to_time(item, budget)
-            for reason in reasons:
-                logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
+            item = _plan_again(place, made, name, budget)
         else:
-            training = replace(item.training, time_budget_s=budget.time_s)
-            item = replace(item, training=training)
+            item = replace(item, training=replace(item.training, time_budget_s=budget.time_s))
     return item if epochs is None else with_epochs(item, epochs)
+
+
+def _plan_again(place: Workspace, made: Plan, name: str, budget: Budget) -> Configuration:
+    """Plans one configuration for another time; the workspace's plan stays as it is."""
+    request = Request(
+        configurations=(name,),
+        network=made.request.get("network") or None,
+        seed=made.configurations[name].seed,
+    )
+    dataset = session.load_dataset(place)
+    measured = serialise.load(Fingerprint, place.fingerprint)
+    again = PLANNERS[made.planner](dataset, measured, budget, request)
+    for reason in again.decisions:
+        if reason.topic.startswith(name):
+            logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
+    return again.configurations[name]
 
 
 def predict(

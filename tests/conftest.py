@@ -85,6 +85,7 @@ def make_configuration(**changes) -> Configuration:
         patch_size=(16, 24, 16),
         batch_size=2,
         median_shape=(16.0, 24.0, 20.0),
+        object_mm=12.0,
         network=NetworkSpec(
             architecture="plain_unet",
             features=(4, 8, 16),

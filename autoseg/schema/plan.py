@@ -128,6 +128,7 @@ class Configuration:
         patch_size: Voxels per axis, two axes for 2d.
         batch_size: Patches per step.
         median_shape: Median shape of the cases at the target spacing.
+        object_mm: Typical diameter of the smallest class's objects, or None where it is unknown.
         network: The network.
         training: The training.
         memory_bytes: Estimated memory of a training step.
@@ -143,6 +144,7 @@ class Configuration:
     patch_size: tuple[int, ...]
     batch_size: int
     median_shape: tuple[float, ...]
+    object_mm: float | None
     network: NetworkSpec
     training: TrainingPlan
     memory_bytes: int

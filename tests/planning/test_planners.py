@@ -250,6 +250,26 @@ def test_a_slow_device_gets_the_smallest_candidate():
     assert max(fitted.patch_size) < max(base.patch_size)
 
 
+@pytest.mark.parametrize(("object_mm", "coarsens"), [(60.0, True), (20.0, False), (None, False)])
+def test_images_are_coarsened_where_their_objects_stay_large_enough(object_mm, coarsens):
+    case = made_up(shape=(10, 256, 216), spacing=(10.0, 1.5, 1.5))
+    base = plan_auto(*case, BUDGET, Request()).configurations["3d_fullres"]
+    base = replace(base, object_mm=object_mm)
+    # So slow that only a candidate with half of the patch's voxels per axis fits.
+    budget = replace(BUDGET, time_s=600.0, step_s=stopwatch(3.5e-8))
+    fitted, _ = fit_to_time(base, budget)
+    assert max(fitted.patch_size) <= 128
+    assert fitted.patch_size[0] == base.patch_size[0]
+    if coarsens:
+        # What the patch sees in mm stays the same.
+        seen = [size * step for size, step in zip(fitted.patch_size, fitted.spacing_mm, strict=True)]
+        before = [size * step for size, step in zip(base.patch_size, base.spacing_mm, strict=True)]
+        assert seen == pytest.approx(before, rel=0.2)
+        assert fitted.spacing_mm[0] == 10.0
+    else:
+        assert fitted.spacing_mm == base.spacing_mm
+
+
 def test_a_long_budget_keeps_nnunets_network():
     base = plan_auto(*made_up(), BUDGET, Request()).configurations["3d_fullres"]
     fitted, _ = fit_to_time(base, replace(BUDGET, time_s=3600.0, step_s=lambda _: 0.01))

@@ -2,7 +2,9 @@
 
 What a short training gains most from is the number of steps. Convolutions at full resolution
 cost most of a step's time and hold few parameters, so the candidates first lose the second
-convolution of the finest level, then width, then patch size.
+convolution of the finest level, then width, then resolution: the image is coarsened, so that a
+patch sees as much of the anatomy as before. Where the objects are too small for that, the patch
+becomes smaller instead.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ USABLE = 0.92
 LONG_SCHEDULE = 20_000
 """Steps from which nnU-Net's own network and optimiser are kept."""
 SMALLEST_AXIS = 32
+MIN_OBJECT_VOXELS = 12
+"""Diameter that objects must keep when an image is coarsened."""
 MAX_FEATURES = {2: 512, 3: 320}
 VOXELS_PER_BATCH = 2**17
 MIN_BATCH_2D = 4
@@ -36,7 +40,7 @@ class Candidate:
     Attributes:
         width: Features of the finest level.
         deep_finest: Two convolutions at the finest level instead of one.
-        patch_share: Length of the patch's axes relative to the planned one.
+        patch_share: Voxels of the patch's axes relative to the planned ones.
         min_steps: Steps that it must see to be worth its cost.
     """
 
@@ -116,13 +120,15 @@ def fit_to_time(
         steps_per_epoch=steps_per_epoch,
     )
     name = configuration.name
+    spacing = " × ".join("case" if step is None else f"{step:.3g}" for step in chosen.spacing_mm)
+    coarsened = " coarsened," if chosen.spacing_mm != configuration.spacing_mm else ""
     decisions = [
         Decision(
             topic=f"{name}: network for the time",
             value=f"{chosen.network.architecture} with {chosen.network.features[0]} to "
             f"{chosen.network.features[-1]} features, patch "
-            f"{'×'.join(map(str, chosen.patch_size))}, batch {chosen.batch_size}",
-            reason=f"the widest that sees enough steps; measured on {budget.device}: "
+            f"{'×'.join(map(str, chosen.patch_size))} at {spacing} mm, batch {chosen.batch_size}",
+            reason=f"the widest that sees enough steps,{coarsened} measured on {budget.device}: "
             + "; ".join(measured),
         ),
         Decision(
@@ -158,13 +164,25 @@ def _cost(configuration: Configuration) -> float:
 
 
 def _apply(configuration: Configuration, candidate: Candidate) -> Configuration:
-    """The configuration with a candidate's network, patch and batch."""
+    """The configuration with a candidate's network, resolution, patch and batch."""
     dims = configuration.dimensions
-    spacing = [step or 1.0 for step in configuration.spacing_mm[-dims:]]
-    patch = [
-        size if size <= SMALLEST_AXIS else max(SMALLEST_AXIS, size * candidate.patch_share)
+    shares = [
+        candidate.patch_share
+        if size > SMALLEST_AXIS and size * candidate.patch_share >= SMALLEST_AXIS
+        else min(1.0, SMALLEST_AXIS / size)
         for size in configuration.patch_size
     ]
+    patch = [size * share for size, share in zip(configuration.patch_size, shares, strict=True)]
+    spacing = [step or 1.0 for step in configuration.spacing_mm[-dims:]]
+    if _may_coarsen(configuration, shares):
+        spacing = [step / share for step, share in zip(spacing, shares, strict=True)]
+        configuration = replace(
+            configuration,
+            spacing_mm=(*configuration.spacing_mm[:-dims], *spacing),
+            median_shape=tuple(
+                size * share for size, share in zip(configuration.median_shape, shares, strict=True)
+            ),
+        )
     topology = make_topology(spacing, patch)
     network = _network(topology, candidate)
     voxels = math.prod(topology.patch_size)
@@ -186,6 +204,17 @@ def _apply(configuration: Configuration, candidate: Candidate) -> Configuration:
             configuration.labels.num_outputs,
         ),
     )
+
+
+def _may_coarsen(configuration: Configuration, shares: Sequence[float]) -> bool:
+    """Whether the smallest objects stay large enough at a coarser spacing."""
+    if min(shares) == 1 or configuration.object_mm is None:
+        return False
+    spacing = configuration.spacing_mm[-configuration.dimensions :]
+    coarsened = [
+        step / share for step, share in zip(spacing, shares, strict=True) if step and share < 1
+    ]
+    return configuration.object_mm >= MIN_OBJECT_VOXELS * max(coarsened)
 
 
 def _network(topology: Topology, candidate: Candidate) -> NetworkSpec:

@@ -340,6 +340,7 @@ def assemble(
         patch_size=sizes.topology.patch_size,
         batch_size=sizes.batch_size,
         median_shape=ordered_shape[-dims:],
+        object_mm=measures.object_mm,
         network=sizes.network,
         training=training,
         memory_bytes=training_memory_bytes(

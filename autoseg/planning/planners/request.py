@@ -39,6 +39,7 @@ class Measures:
         relative_size_after_crop: Median share that the crop keeps.
         num_cases: Number of training cases.
         num_label_names: Names in dataset.json's labels, with background and ignore.
+        object_mm: Diameter of the smallest class's objects, or None where nothing is labelled.
     """
 
     spacings: tuple[tuple[float, ...], ...]
@@ -47,6 +48,7 @@ class Measures:
     relative_size_after_crop: float
     num_cases: int
     num_label_names: int
+    object_mm: float | None
 
 
 def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) -> Measures:
@@ -69,7 +71,25 @@ def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) 
         relative_size_after_crop=fingerprint.relative_size_after_crop,
         num_cases=len(dataset.cases),
         num_label_names=len(dataset.labels.classes) + 1 + (dataset.labels.ignore is not None),
+        object_mm=object_diameter_mm(fingerprint),
     )
+
+
+def object_diameter_mm(fingerprint: Fingerprint) -> float | None:
+    """Diameter of a ball (disc) of the size of a class's largest component.
+
+    The median over the cases of each class, of which the smallest.
+    """
+    diameters: dict[str, list[float]] = {}
+    for record in fingerprint.cases.values():
+        for value, label in record.labels.items():
+            volume_mm3 = 1000 * label.component_ml[2]
+            if record.dimensions == 2:
+                diameter = 2 * float(np.sqrt(volume_mm3 / np.pi))
+            else:
+                diameter = float(np.cbrt(6 * volume_mm3 / np.pi))
+            diameters.setdefault(value, []).append(diameter)
+    return min((float(np.median(items)) for items in diameters.values()), default=None)
 
 
 def canonical_order(orientation: str) -> tuple[int, int, int]:
