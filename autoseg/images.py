@@ -19,6 +19,17 @@ from autoseg.schema.serialise import atomic_path
 
 FILE_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 NATURAL_ENDINGS = (".png", ".bmp", ".tif", ".tiff")
+_READERS = {
+    ".nii": "NiftiImageIO",
+    ".nii.gz": "NiftiImageIO",
+    ".nrrd": "NrrdImageIO",
+    ".mha": "MetaImageIO",
+    ".mhd": "MetaImageIO",
+    ".png": "PNGImageIO",
+    ".tif": "TIFFImageIO",
+    ".tiff": "TIFFImageIO",
+    ".bmp": "BMPImageIO",
+}
 NO_SPACING = (999.0, 1.0, 1.0)
 """Spacing (z, y, x) of 2D images, whose slice axis means nothing."""
 
@@ -46,10 +57,21 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
     if nifti.is_nifti(path) and (fault := nifti.truncation(path)):
         raise ImageError(f"{path}: cannot be read ({fault}). Export it again.")
     try:
-        image = sitk.ReadImage(str(path))
+        image = _read(path)
     except RuntimeError as error:
         raise ImageError(f"{path}: cannot be read ({_reason(error)}). Export it again.") from None
     return _to_array(image, path)
+
+
+def _read(path: Path) -> sitk.Image:
+    """Reads with the reader that the ending names, which spares ITK asking all of its readers."""
+    reader = next(
+        (name for ending, name in _READERS.items() if path.name.lower().endswith(ending)), ""
+    )
+    try:
+        return sitk.ReadImage(str(path), imageIO=reader)
+    except RuntimeError:
+        return sitk.ReadImage(str(path))  # the file may be something else than its name says
 
 
 def _reason(error: RuntimeError) -> str:

@@ -94,6 +94,16 @@ def _in_processes(
         executor.shutdown(wait=True, cancel_futures=True)
 
 
+def warm_up() -> None:
+    """Starts importing in the process that workers are forked from, beside one's own imports."""
+    if sys.platform == "linux" and default_workers() > 1:
+        from multiprocessing import forkserver  # not there on every system
+
+        _context()
+        with _one_thread_each():
+            forkserver.ensure_running()
+
+
 def _context() -> multiprocessing.context.BaseContext:
     """Fork server where there is one: clean processes that have the imports done already."""
     if sys.platform == "linux":

@@ -17,6 +17,8 @@ from evaluation.errors import EvaluationError
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 NATURAL = (".png", ".tif", ".tiff", ".bmp")
 TOLERANCE = 1e-3
+HEADER_BYTES = 348
+"""Smallest header of a NIfTI file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +115,7 @@ def _check_complete(path: Path, voxel_bytes: int) -> None:
         found = path.stat().st_size  # not compressed in spite of its name
     except (EOFError, OSError, zlib.error) as error:
         raise EvaluationError(f"{path}: truncated or damaged ({error}).") from None
-    if found < voxel_bytes:
+    if found < voxel_bytes + HEADER_BYTES:
         raise EvaluationError(f"{path}: truncated, {found} bytes for {voxel_bytes} of voxels.")
 
 

@@ -24,6 +24,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def action() -> None:
+        from autoseg.parallel import warm_up
+
+        warm_up()
         from autoseg import pipeline
 
         folder = Path(arguments.folder)

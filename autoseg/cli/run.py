@@ -39,6 +39,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def action() -> None:
+        from autoseg.parallel import warm_up
+
+        warm_up()
         from autoseg import pipeline
 
         summaries = pipeline.run(

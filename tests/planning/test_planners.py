@@ -262,7 +262,9 @@ def test_images_are_coarsened_where_their_objects_stay_large_enough(object_mm, c
     assert fitted.patch_size[0] == base.patch_size[0]
     if coarsens:
         # What the patch sees in mm stays the same.
-        seen = [size * step for size, step in zip(fitted.patch_size, fitted.spacing_mm, strict=True)]
+        seen = [
+            size * step for size, step in zip(fitted.patch_size, fitted.spacing_mm, strict=True)
+        ]
         before = [size * step for size, step in zip(base.patch_size, base.spacing_mm, strict=True)]
         assert seen == pytest.approx(before, rel=0.2)
         assert fitted.spacing_mm[0] == 10.0
