@@ -240,8 +240,7 @@ def train(
         if resumes:
             trainer.resume()
             return trainer.fit()
-        # What was spent on choosing a network does not count, it was measured for this budget.
-        return trainer.fit(started if time_budget is None else None)
+        return trainer.fit(started)
 
 
 def _override(

@@ -12,7 +12,7 @@ import pytest
 from autoseg.cli import umbrella
 from autoseg.images import read_image
 from autoseg.schema import serialise
-from autoseg.schema.plan import Plan
+from autoseg.schema.plan import Configuration, Plan
 from tests.conftest import write_dataset
 
 VERBS = sorted(umbrella.VERBS)
@@ -75,6 +75,10 @@ def test_train_validate_predict_and_evaluate(planned, tmp_path, capsys):
     assert "Use --resume to go on, or --overwrite" in capsys.readouterr().err
     assert umbrella.main([*train, "--resume"]) == 0
     assert umbrella.main([*train, "--overwrite", "--epochs", "1"]) == 0
+    assert umbrella.main([*train, "--overwrite", "--time-budget", "5s"]) == 0
+    trained = serialise.load(Configuration, run / "configuration.yaml").training
+    assert trained.time_budget_s == 5
+    assert "measured on cpu" in (run / "training.log").read_text()
     assert umbrella.main(["validate", str(workspace), "3d_fullres", "0"]) == 0
     assert "organ" in capsys.readouterr().out
     assert (run / "validation/overlays.png").is_file()
