@@ -67,7 +67,7 @@ class Checkpoint:
         """
         configuration = self.configuration
         network = build_network(
-            configuration.network, len(configuration.channels), configuration.labels.num_outputs
+            configuration.network, configuration.in_channels, configuration.labels.num_outputs
         )
         try:
             network.load_state_dict(self.weights)

@@ -14,12 +14,15 @@ from autoseg.parallel import default_workers
 from autoseg.planning import session
 from autoseg.planning.budget import Budget, find_device, make_budget, parse_duration
 from autoseg.planning.dataset import survey_dataset
-from autoseg.planning.explain import explain
+from autoseg.planning.explain import Cost, explain
+from autoseg.planning.measures import measures_of, stored_bytes
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.request import Request
-from autoseg.preprocessing.store import Store, preprocess_cases, store_key
+from autoseg.planning.recipes import apply_recipe, load_recipe
+from autoseg.preprocessing.store import preprocess_cases, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
+from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
 from autoseg.workspace import Workspace
@@ -46,6 +49,7 @@ def plan(
     group_pattern: str | None = None,
     groups: Path | None = None,
     seed: int = 0,
+    recipe: str | None = None,
     preprocess: bool = True,
     reuse: bool = False,
     workers: int | None = None,
@@ -65,6 +69,7 @@ def plan(
         group_pattern: Regular expression that finds the patient in a case name.
         groups: CSV with the columns case and group.
         seed: Seed of everything random.
+        recipe: Name of a recipe for a known data set; see `autoseg.recipes`.
         preprocess: Also preprocess.
         reuse: Take the workspace's plan where files and options are the same.
         workers: Processes; None takes all processors.
@@ -87,41 +92,95 @@ def plan(
         "memory": memory or "",
         "time_budget": time_budget or "",
         "seed": str(seed),
+        "recipe": recipe or "",
     }
-    if reuse and (earlier := session.reusable(place, Path(dataset), asked)) is not None:
+    known = load_recipe(recipe) if recipe else None
+    if known is not None:
+        configurations = configurations or known.configurations
+        network = network or known.network
+        group_pattern = group_pattern or known.group_pattern
+    if reuse and (earlier := session.reusable(place, Path(dataset), asked, known)) is not None:
         logger.info("The plan was made already, for the same files and options.")
         if preprocess:
             preprocess_workspace(place.root, workers=workers)
         return earlier
-    budget = _budget(device, memory, time_budget)
+    make_budget(device, memory, time_budget)  # refuses wrong words before the data are read
     data, warnings, errors = survey_dataset(Path(dataset))
     if data is None:
         raise DatasetError(errors)
+    if known is not None:
+        data = apply_recipe(data, known)
     session.check_workspace(place, data)
     folding = session.Folding(number=folds, pattern=group_pattern, table=groups, seed=seed)
     errors += session.fold_faults(place, data, folding)
     fingerprint = session.fingerprint(place, data, workers, errors, warnings)
     chosen, decision = session.folds(place, data, fingerprint, folding)
-    request = Request(configurations=tuple(configurations), network=network, seed=seed)
+    request = Request(
+        configurations=tuple(configurations),
+        network=network,
+        memory=memory is not None,
+        seed=seed,
+        recipe=known,
+    )
+    budget = _budget(device, memory, time_budget, data, fingerprint)
     made = make_plan(data, fingerprint, budget, request)
     made = replace(made, decisions=(*made.decisions, decision), request=asked)
     with log_file(place.logs / "plan.log"):
-        session.save(place, data, fingerprint, chosen, made)
-        for line in explain(made).splitlines():
+        text = explain(made, _costs(made, budget))
+        session.save(place, data, fingerprint, chosen, made, text)
+        for line in text.splitlines():
             logger.info(line)
     if preprocess:
         preprocess_workspace(place.root, workers=workers)
     return made
 
 
-def _budget(device: str, memory: str | None, time_budget: str | None) -> Budget:
-    """The budget, with a stopwatch where there is a time to keep."""
+def _budget(
+    device: str,
+    memory: str | None,
+    time_budget: str | None,
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+) -> Budget:
+    """The budget, with the means to find out what a configuration costs."""
     budget = make_budget(device, memory, time_budget)
-    if budget.time_s is None:
-        return budget
+    from autoseg.training.footprint import training_footprint
     from autoseg.training.stopwatch import measure_step_s
 
-    return replace(budget, step_s=lambda item: measure_step_s(item, device=budget.device))
+    measures = {
+        canonical: measures_of(dataset, fingerprint, canonical=canonical)
+        for canonical in (False, True)
+    }
+
+    def footprint(item: Configuration) -> int:
+        cases = stored_bytes(measures[item.orientation is not None], item)
+        return training_footprint(item, budget.device, cases)
+
+    return replace(
+        budget,
+        step_s=lambda item: measure_step_s(item, device=budget.device),
+        footprint=footprint,
+    )
+
+
+def _costs(made: Plan, budget: Budget) -> dict[str, Cost]:
+    """What each configuration costs here; equal networks are measured once."""
+    from autoseg.planning.planners.clock import estimate_step_s
+    from autoseg.training.footprint import count_parameters
+
+    assert budget.step_s is not None
+    costs: dict[str, Cost] = {}
+    known: dict[object, float] = {}
+    for name, item in made.configurations.items():
+        key = (item.network, item.patch_size, item.batch_size, item.num_slices)
+        if key not in known:
+            known[key] = (
+                0.0
+                if item.training.time_budget_s is not None
+                else estimate_step_s(item, budget.step_s)
+            )
+        costs[name] = Cost(parameters=count_parameters(item), step_s=known[key])
+    return costs
 
 
 def preprocess_workspace(
@@ -184,94 +243,100 @@ def train(
         The final model.
     """
     started = time.perf_counter()
-    from autoseg.checkpoint import Provenance, load_checkpoint
+    from autoseg import fitting
+    from autoseg.checkpoint import load_checkpoint
     from autoseg.training.setup import batch_workers, check_unchanged, make_room
-    from autoseg.training.trainer import Task, Trainer
 
     place = Workspace(Path(workspace))
     made, dataset = session.load_plan(place), session.load_dataset(place)
-    chosen = session.load_fold(place, dataset, fold)
+    device = find_device(device)
+    job = fitting.Job(
+        place=place,
+        dataset=dataset,
+        folds=session.load_folds(place, dataset),
+        fold=fold,
+        cases=session.load_fold(place, dataset, fold),
+        device=device,
+        workers=batch_workers(device) if workers is None else workers,
+    )
     if configuration not in made.configurations:
         known = ", ".join(made.configurations)
         raise UsageError(f"The plan has no configuration '{configuration}'. It has: {known}.")
     run = place.run(configuration, fold)
-    device = find_device(device)
     if resume and run.final.is_file():
         logger.info("%s is trained already.", run.folder)
         return load_checkpoint(run.final)
     resumes = resume and run.last.is_file()
     make_room(run, resume=resume, overwrite=overwrite)
     with log_file(run.log):
-        if resumes:
+        if run.configuration.is_file() and resume:
+            items = {**made.configurations}
             item = serialise.load(Configuration, run.configuration)
             check_unchanged(item, epochs, parse_duration(time_budget) if time_budget else None)
         else:
-            budget = _budget(device, made.request.get("memory") or None, time_budget)
-            item = _override(place, made, configuration, epochs, budget)
+            items = _override(place, made, configuration, epochs, device, time_budget)
+            item = items[configuration]
             serialise.save(item, run.configuration)
-        preprocess_workspace(place.root, configurations=[item])
-        task = Task(
-            configuration=item,
-            store=Store(place.preprocessed(store_key(item))),
-            train_cases=chosen.train,
-            val_cases=chosen.val,
-            provenance=Provenance(
-                dataset=dataset.name,
-                fold=str(fold),
-                train_cases=chosen.train,
-                val_cases=chosen.val,
-                file_ending=dataset.file_ending,
-                steps=0,
-                val_dice=None,
-            ),
-            run=run,
-        )
-        logger.info(
-            "Training %s fold %s on %s: %d cases, %d for validation.",
-            configuration,
-            fold,
-            device,
-            len(chosen.train),
-            len(chosen.val),
-        )
-        trainer = Trainer(
-            task, device=device, workers=batch_workers(device) if workers is None else workers
-        )
-        if resumes:
-            trainer.resume()
-            return trainer.fit()
-        return trainer.fit(started)
+        stages = item.previous.names if item.previous else ()
+        preprocess_workspace(place.root, configurations=[item, *(items[name] for name in stages)])
+        store = None
+        if item.previous is not None:
+            if item.previous.kind == "labels":
+                store = fitting.cascade_inputs(job, item, items)
+            else:
+                job, store = fitting.fit_paths(job, run, item, items, resume=resume)
+            started = time.perf_counter()
+        return fitting.fit(job, run, item, resumes=resumes, started=started, previous_store=store)
 
 
 def _override(
-    place: Workspace, made: Plan, name: str, epochs: int | None, budget: Budget
-) -> Configuration:
-    """The plan's configuration with what the user wants otherwise, as a new one."""
+    place: Workspace,
+    made: Plan,
+    name: str,
+    epochs: int | None,
+    device: str,
+    time_budget: str | None,
+) -> dict[str, Configuration]:
+    """The plan's configurations with what the user wants otherwise for one, as new ones."""
     from autoseg.training.setup import with_epochs
 
-    item = made.configurations[name]
-    if budget.time_s is not None and budget.time_s != item.training.time_budget_s:
-        if made.planner == "auto":
-            item = _plan_again(place, made, name, budget)
+    items = dict(made.configurations)
+    stage = items[name].previous
+    time_s = parse_duration(time_budget) if time_budget else None
+    if time_s is not None and time_s != items[name].training.time_budget_s:
+        # The second stage of a cascade is what the first made it; only its time can change.
+        if made.planner == "auto" and (stage is None or stage.kind == "probabilities"):
+            items.update(_plan_again(place, made, name, device, time_budget))
         else:
-            item = replace(item, training=replace(item.training, time_budget_s=budget.time_s))
-    return item if epochs is None else with_epochs(item, epochs)
+            training = replace(items[name].training, time_budget_s=time_s)
+            items[name] = replace(items[name], training=training)
+    if epochs is not None:
+        paths = stage.names if stage is not None and stage.kind == "probabilities" else ()
+        for part in (name, *paths):
+            items[part] = with_epochs(items[part], epochs)
+    return items
 
 
-def _plan_again(place: Workspace, made: Plan, name: str, budget: Budget) -> Configuration:
+def _plan_again(
+    place: Workspace, made: Plan, name: str, device: str, time_budget: str | None
+) -> dict[str, Configuration]:
     """Plans one configuration for another time; the workspace's plan stays as it is."""
+    memory = made.request.get("memory") or None
     request = Request(
         configurations=(name,),
         network=made.request.get("network") or None,
+        memory=memory is not None,
         seed=made.configurations[name].seed,
+        recipe=load_recipe(made.request["recipe"]) if made.request.get("recipe") else None,
     )
     dataset = session.load_dataset(place)
     measured = serialise.load(Fingerprint, place.fingerprint)
+    budget = _budget(device, memory, time_budget, dataset, measured)
     again = PLANNERS[made.planner](dataset, measured, budget, request)
     for reason in again.decisions:
         if reason.topic.startswith(name):
             logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
-    return again.configurations[name]
+    return again.configurations
 
 
 def predict(
@@ -304,15 +369,14 @@ def predict(
     Returns:
         What was written, skipped and what failed.
     """
-    from autoseg.checkpoint import load_checkpoint
-    from autoseg.inference.models import find_models
-    from autoseg.inference.predictor import Options, Predictor, existing
+    from autoseg.inference.models import find_models, load_models
+    from autoseg.inference.network import Options
+    from autoseg.inference.predictor import Predictor, existing
     from autoseg.raw_format import image_ending, input_cases
 
     paths = [path for model in models for path in find_models(Path(model))]
-    checkpoints = [load_checkpoint(path) for path in paths]
     options = Options(mirroring=mirroring, step=step, device=find_device(device))
-    predictor = Predictor(checkpoints, options)
+    predictor = Predictor(load_models(paths), options)
     cases = input_cases(Path(source), predictor.num_channels)
     target = Path(output)
     if image_ending(target.name) and Path(source).is_file():
@@ -439,6 +503,7 @@ def run(
     group_pattern: str | None = None,
     groups: Path | None = None,
     seed: int = 0,
+    recipe: str | None = None,
     workers: int | None = None,
 ) -> dict[Path, Summary]:
     """From a data set to scores: plan, preprocess, train, predict the validation cases, evaluate.
@@ -460,6 +525,7 @@ def run(
         group_pattern: See `plan`.
         groups: See `plan`.
         seed: See `plan`.
+        recipe: See `plan`.
         workers: See `plan`.
 
     Returns:
@@ -480,9 +546,16 @@ def run(
         group_pattern=group_pattern,
         groups=groups,
         seed=seed,
+        recipe=recipe,
         reuse=True,
         workers=workers,
     )
+    made = session.load_plan(Workspace(Path(workspace))).configurations[configuration]
+    if made.previous is not None and made.previous.kind == "labels":
+        place = Workspace(Path(workspace))
+        for name in made.previous.names:
+            for number in range(len(session.load_folds(place, session.load_dataset(place)))):
+                train(workspace, name, number, resume=True, epochs=epochs, device=device)
     summaries = {}
     for fold in folds:
         train(workspace, configuration, fold, resume=True, epochs=epochs, device=device)

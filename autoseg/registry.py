@@ -21,10 +21,12 @@ class Registry(Generic[T]):
     Args:
         kind: What the table holds, in the singular, for messages and for the entry point group.
         entries: The built-in components.
+        plural: For the entry point group, where it is not the kind with an s.
     """
 
-    def __init__(self, kind: str, entries: dict[str, T]) -> None:
+    def __init__(self, kind: str, entries: dict[str, T], plural: str | None = None) -> None:
         self.kind = kind
+        self.group = f"autoseg.{plural or kind + 's'}"
         self._entries = dict(entries)
         self._plugins_loaded = False
 
@@ -49,5 +51,5 @@ class Registry(Generic[T]):
         if self._plugins_loaded:
             return
         self._plugins_loaded = True
-        for point in entry_points(group=f"autoseg.{self.kind}s"):
+        for point in entry_points(group=self.group):
             self._entries.setdefault(point.name, point.load())

@@ -8,9 +8,10 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from autoseg.checkpoint import load_checkpoint
 from autoseg.images import read_image, write_labels
-from autoseg.inference.predictor import Options, Predictor, Report
+from autoseg.inference.models import load_models
+from autoseg.inference.network import Options
+from autoseg.inference.predictor import Predictor, Report
 from autoseg.preprocessing.case import read_reference
 from autoseg.raw_format import image_ending
 from autoseg.report.overlay import Panel, draw_overlays
@@ -35,7 +36,7 @@ def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: 
     ):
         shutil.rmtree(run.validation)
     write_text(marker, json.dumps(model))
-    predictor = Predictor([load_checkpoint(run.final)], Options(device=device))
+    predictor = Predictor(load_models([run.final], same_fold=True), Options(device=device))
     return predictor.predict_files(
         {name: case.images for name, case in cases.items()},
         {name: prediction_path(run, case) for name, case in cases.items()},

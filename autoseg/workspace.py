@@ -47,6 +47,15 @@ class Run:
         """The run's log."""
         return self.folder / "training.log"
 
+    def path(self, name: str) -> Run:
+        """Run of one path of a multi-path network."""
+        return Run(self.folder / "paths" / name)
+
+    @property
+    def stage_inputs(self) -> Path:
+        """Predictions of the previous stage that this run learns from."""
+        return self.folder / "stage_inputs"
+
     @property
     def validation(self) -> Path:
         """Predictions of the fold's validation cases, with their scores."""

@@ -10,8 +10,12 @@ from collections.abc import Callable
 
 from torch import nn
 
+from autoseg.architectures.dformer import DFormer
+from autoseg.architectures.fusion import Fusion
 from autoseg.architectures.plain_unet import PlainUNet
+from autoseg.architectures.primus import Primus
 from autoseg.architectures.residual_unet import ResidualUNet
+from autoseg.architectures.swin_unetr import SwinUNETR
 from autoseg.registry import Registry
 from autoseg.schema.plan import NetworkSpec
 
@@ -22,16 +26,14 @@ ARCHITECTURES: Registry[Builder] = Registry(
     {
         "plain_unet": PlainUNet,
         "residual_unet": ResidualUNet,
+        "swin_unetr": SwinUNETR,
+        "dformer": DFormer,
+        "primus": Primus,
+        "fusion": Fusion,
     },
 )
 
 
 def build_network(spec: NetworkSpec, in_channels: int, out_channels: int) -> nn.Module:
-    """Builds the network of a plan with nnU-Net's initialisation (He, slope 0.01, zero bias)."""
-    network = ARCHITECTURES[spec.architecture](spec, in_channels, out_channels)
-    for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
-            nn.init.kaiming_normal_(module.weight, a=0.01)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    return network
+    """Builds the network of a plan, with the initialisation that it gives itself."""
+    return ARCHITECTURES[spec.architecture](spec, in_channels, out_channels)

@@ -16,6 +16,15 @@ POOLS: dict[int, type[nn.AvgPool2d] | type[nn.AvgPool3d]] = {2: nn.AvgPool2d, 3:
 NEGATIVE_SLOPE = 0.01
 
 
+def init_convolutions(network: nn.Module) -> None:
+    """He initialisation with slope 0.01 and zero bias, as nnU-Net starts its networks."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
+            nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class InstanceNorm(nn.GroupNorm):
     """Instance norm with affine parameters.
 
@@ -107,13 +116,14 @@ class ResidualBlock(nn.Module):
         *,
         kernel: Sequence[int],
         stride: Sequence[int],
+        bias: bool = True,
     ) -> None:
         super().__init__()
         dims = len(kernel)
         unit = [1] * dims
-        self.conv1 = ConvNormAct(in_channels, out_channels, kernel=kernel, stride=stride)
+        self.conv1 = ConvNormAct(in_channels, out_channels, kernel=kernel, stride=stride, bias=bias)
         self.conv2 = ConvNormAct(
-            out_channels, out_channels, kernel=kernel, stride=unit, activation=False
+            out_channels, out_channels, kernel=kernel, stride=unit, activation=False, bias=bias
         )
         skip: list[nn.Module] = []
         if any(step != 1 for step in stride):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from autoseg.architectures.blocks import UNetDecoder, conv_stage
+from autoseg.architectures.blocks import UNetDecoder, conv_stage, init_convolutions
 from autoseg.schema.plan import NetworkSpec
 
 
@@ -35,6 +35,7 @@ class PlainUNet(nn.Module):
         self.decoder = UNetDecoder(
             spec.features, spec.kernel_sizes, spec.strides, spec.decoder_blocks, out_channels
         )
+        init_convolutions(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Maps [b, c, *space] to logits, finest first (only the finest in evaluation)."""

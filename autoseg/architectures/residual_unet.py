@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from autoseg.architectures.blocks import ConvNormAct, ResidualBlock, UNetDecoder
+from autoseg.architectures.blocks import ConvNormAct, ResidualBlock, UNetDecoder, init_convolutions
 from autoseg.schema.plan import NetworkSpec
 
 
@@ -44,6 +44,7 @@ class ResidualUNet(nn.Module):
         self.decoder = UNetDecoder(
             spec.features, spec.kernel_sizes, spec.strides, spec.decoder_blocks, out_channels
         )
+        init_convolutions(self)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Maps [b, c, *space] to logits, finest first (only the finest in evaluation)."""

@@ -24,15 +24,15 @@ def gaussian_noise(std: float, seed: int) -> Apply:
     return apply
 
 
-def gaussian_blur(sigma: float) -> Apply:
-    """Blurs with a Gaussian of `sigma` voxels along every axis."""
+def gaussian_blur(sigma: float, dims: int) -> Apply:
+    """Blurs with a Gaussian of `sigma` voxels along the last `dims` axes."""
     radius = max(1, int(3 * sigma + 0.5))
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel = torch.from_numpy((weights / weights.sum()).astype(np.float32))
 
     def apply(channel: Tensor) -> Tensor:
-        for axis in range(channel.ndim):
+        for axis in range(channel.ndim - dims, channel.ndim):
             size = channel.shape[axis]
             index = torch.arange(-radius, size + radius, device=channel.device).clamp_(0, size - 1)
             padded = channel.index_select(axis, index)
@@ -60,15 +60,21 @@ def contrast(factor: float) -> Apply:
     return apply
 
 
-def low_resolution(zoom: float) -> Apply:
-    """Simulates a coarser acquisition: nearest down to `zoom`, linear back up."""
+def low_resolution(zoom: float, dims: int) -> Apply:
+    """Simulates a coarser acquisition: nearest down to `zoom`, linear back up.
+
+    Args:
+        zoom: Share of the voxels that is kept along an axis.
+        dims: How many of the last axes become coarser; the others are left alone.
+    """
 
     def apply(channel: Tensor) -> Tensor:
-        shape = channel.shape
+        shape = channel.shape[channel.ndim - dims :]
         small = [max(1, round(size * zoom)) for size in shape]
-        batch = functional.interpolate(channel[None, None], size=small, mode="nearest-exact")
-        mode = "trilinear" if channel.ndim == 3 else "bilinear"
-        return functional.interpolate(batch, size=shape, mode=mode)[0, 0]
+        batch = channel.reshape(1, -1, *shape)
+        batch = functional.interpolate(batch, size=small, mode="nearest-exact")
+        mode = "trilinear" if dims == 3 else "bilinear"
+        return functional.interpolate(batch, size=shape, mode=mode).reshape(channel.shape)
 
     return apply
 
@@ -89,12 +95,16 @@ def gamma(exponent: float, *, inverted: bool) -> Apply:
     return apply
 
 
-def draw_intensity(rng: np.random.Generator, num_channels: int) -> list[tuple[int, Apply]]:
+def draw_intensity(
+    rng: np.random.Generator, num_channels: int, dims: int, *, flat: bool = False
+) -> list[tuple[int, Apply]]:
     """Draws nnU-Net's intensity augmentations for one sample.
 
     Args:
         rng: Source of all randomness.
         num_channels: Channels of the sample.
+        dims: Axes of a channel that are blurred; what stands before them are slices.
+        flat: The first of three axes is coarse, so that it does not become coarser still.
 
     Returns:
         (channel, operation) in the order of application.
@@ -109,10 +119,10 @@ def draw_intensity(rng: np.random.Generator, num_channels: int) -> list[tuple[in
                 chosen.append((channel, make()))
 
     every(0.1, 1, lambda: gaussian_noise(rng.uniform(0, 0.1), int(rng.integers(2**31))))
-    every(0.2, 0.5, lambda: gaussian_blur(rng.uniform(0.5, 1)))
+    every(0.2, 0.5, lambda: gaussian_blur(rng.uniform(0.5, 1), dims))
     every(0.15, 1, lambda: brightness(rng.uniform(0.75, 1.25)))
     every(0.15, 1, lambda: contrast(rng.uniform(0.75, 1.25)))
-    every(0.25, 0.5, lambda: low_resolution(rng.uniform(0.5, 1)))
+    every(0.25, 0.5, lambda: low_resolution(rng.uniform(0.5, 1), 2 if flat else dims))
     every(0.1, 1, lambda: gamma(_around_one(rng), inverted=True))
     every(0.3, 1, lambda: gamma(_around_one(rng), inverted=False))
     return chosen

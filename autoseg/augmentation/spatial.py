@@ -15,6 +15,11 @@ ANISOTROPY = 3
 """A patch is anisotropic where its longest axis exceeds its first by more than this."""
 
 
+def is_flat(patch_size: Sequence[int]) -> bool:
+    """Whether a patch is anisotropic, so that it is only transformed in its plane."""
+    return len(patch_size) == 3 and max(patch_size) / patch_size[0] > ANISOTROPY
+
+
 def draw_matrix(
     rng: np.random.Generator, patch_size: Sequence[int], *, wide: bool = True
 ) -> Matrix | None:
@@ -30,8 +35,7 @@ def draw_matrix(
         array axis order, or None for the identity. The first axis of anisotropic patches stays.
     """
     rotate, scale = rng.random() < 0.2, rng.random() < 0.2
-    dims = len(patch_size)
-    flat = dims == 3 and max(patch_size) / patch_size[0] > ANISOTROPY
+    flat = is_flat(patch_size)
     plane = tuple(patch_size[1:]) if flat else tuple(patch_size)
     limit = _angle_limit(plane, flat, wide)
     matrix = np.eye(len(plane))

@@ -20,7 +20,13 @@ def main(argv: list[str] | None = None) -> int:
         nargs="+",
         default=(),
         metavar="NAME",
-        help="2d, 3d_fullres (default: all that fit the data)",
+        help="2d, 2.5d, 3d_fullres, 3d_lowres, 3d_cascade_fullres, multipath_2.5d; with a plane "
+        "(2.5d_coronal) or an architecture (3d_fullres_swin_unetr, _dformer, _primus, or one of a "
+        "plug-in); all plans everything that fits (default: 2d, 3d_fullres and, where a patch "
+        "sees too little of a case, the cascade)",
+    )
+    parser.add_argument(
+        "--list-recipes", action=shell.ListRecipes, help="list the recipes and exit"
     )
     parser.add_argument(
         "--folds", type=int, metavar="N", help="number of folds (default: 5, or those given)"
@@ -49,6 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             group_pattern=arguments.group_pattern,
             groups=Path(arguments.groups) if arguments.groups else None,
             seed=arguments.seed,
+            recipe=arguments.recipe,
             preprocess=not arguments.no_preprocess,
             workers=arguments.workers,
         )

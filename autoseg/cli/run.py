@@ -59,6 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             group_pattern=arguments.group_pattern,
             groups=Path(arguments.groups) if arguments.groups else None,
             seed=arguments.seed,
+            recipe=arguments.recipe,
             workers=arguments.workers,
         )
         show_result(Path(arguments.workspace), summaries)

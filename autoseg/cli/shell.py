@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from autoseg.errors import AutosegError
 
@@ -63,8 +64,30 @@ def add_planning(to: argparse.ArgumentParser) -> None:
         help="finds the patient in a case name; cases of a patient stay in one fold",
     )
     to.add_argument("--groups", metavar="CSV", help="table with the columns case and group")
+    to.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="what is known about a data set, such as kits23 or cads:551 "
+        "(autoseg_plan --list-recipes)",
+    )
     to.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
     add_workers(to, "processes")
+
+
+class ListRecipes(argparse.Action):
+    """Prints the recipes and ends the command, like --help."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **options)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        """Prints a line per recipe."""
+        from autoseg.planning.recipes import list_recipes
+
+        recipes = list_recipes()
+        width = max(len(name) for name, _ in recipes)
+        show([f"{name:<{width}}  {description}" for name, description in recipes])
+        parser.exit()
 
 
 def positive(text: str) -> int:

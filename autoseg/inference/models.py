@@ -1,11 +1,30 @@
-"""Finds model files in what a user names: a file, a run's folder or a workspace."""
+"""Finds and reads models: a file, a run's folder or a workspace, with their earlier stages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.checkpoint import Checkpoint, load_checkpoint
 from autoseg.errors import InputError, UsageError
 from autoseg.workspace import Run, Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A trained network with the models whose predictions it gets.
+
+    Attributes:
+        checkpoint: The network.
+        previous: Models of each earlier stage, in the order of the configuration's
+            `previous.names`; those of one stage are averaged.
+        source: The file; models of one file are loaded once.
+    """
+
+    checkpoint: Checkpoint
+    previous: tuple[tuple[Model, ...], ...] = ()
+    source: Path | None = None
 
 
 def find_models(path: Path) -> list[Path]:
@@ -31,6 +50,54 @@ def find_models(path: Path) -> list[Path]:
         listed = ", ".join(str(path / "runs" / name) for name in configurations)
         raise UsageError(f"{path}: has models of several configurations. Name one: {listed}.")
     return _some(path, [model for model in map(_of_run, runs) if model])
+
+
+def load_models(paths: Iterable[Path], *, same_fold: bool = False) -> list[Model]:
+    """Reads models and those of their earlier stages, every file once.
+
+    Args:
+        paths: Model files.
+        same_fold: Only take earlier stages of the same fold: for the validation cases, which the
+            other folds' networks have learnt from.
+
+    Raises:
+        InputError: A model of an earlier stage is missing.
+    """
+    read: dict[Path, Model] = {}
+
+    def load(path: Path) -> Model:
+        path = path.resolve()
+        if path not in read:
+            checkpoint = load_checkpoint(path)
+            stage = checkpoint.configuration.previous
+            previous = tuple(
+                tuple(load(item) for item in previous_models(path, name, same_fold=same_fold))
+                for name in (stage.names if stage else ())
+            )
+            read[path] = Model(checkpoint=checkpoint, previous=previous, source=path)
+        return read[path]
+
+    return [load(path) for path in paths]
+
+
+def previous_models(path: Path, name: str, *, same_fold: bool) -> list[Path]:
+    """Model files of an earlier stage, beside a model in its run's folder.
+
+    Raises:
+        InputError: There are none.
+    """
+    run = Run(path.parent)
+    if own := _of_run(run.path(name)):
+        return [own]
+    folder = run.folder.parent.parent / name
+    pattern = run.folder.name if same_fold else "fold_*"
+    found = [model for item in sorted(folder.glob(pattern)) if (model := _of_run(Run(item)))]
+    if not found:
+        raise InputError(
+            f"{path}: needs a model of {name}, which is not in {folder}. Train it, or leave the "
+            "model file in its workspace."
+        )
+    return found
 
 
 def _of_run(run: Run) -> Path | None:

@@ -10,15 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from autoseg.checkpoint import Checkpoint
 from autoseg.errors import AutosegError, UsageError
 from autoseg.images import write_labels
-from autoseg.inference.sliding_window import mirrored, sliding_window
-from autoseg.precision import Precision, memory_format
+from autoseg.inference.models import Model
+from autoseg.inference.network import Known, LoadedNetwork, Options, load_network, mean_logits
 from autoseg.preprocessing.case import (
     CaseTrace,
     PreprocessedCase,
@@ -27,30 +25,13 @@ from autoseg.preprocessing.case import (
     restore_prediction,
     restore_probabilities,
 )
-from autoseg.preprocessing.store import store_key
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
-from autoseg.schema.plan import Configuration
 from autoseg.schema.serialise import atomic_path, remove_leftovers
 
 logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to predict.
-
-    Attributes:
-        mirroring: Average over the plan's mirrored axes.
-        step: Distance of neighbouring tiles as a share of the tile.
-        device: cpu, cuda or mps.
-    """
-
-    mirroring: bool = True
-    step: float = 0.5
-    device: str = "cpu"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,40 +68,45 @@ class Predictor:
     """Predicts images with the average of its models.
 
     Models with the same preprocessing are averaged as logits on the network's grid, different
-    ones as probabilities on the image's grid.
+    ones as probabilities on the image's grid. Earlier stages are predicted first.
 
     Args:
-        models: Checkpoints.
+        models: Models, or checkpoints that need no other model.
         options: How to predict.
 
     Raises:
-        UsageError: The models do not have the same labels and channels.
+        UsageError: The models do not have the same labels and channels, or an earlier stage is
+            missing.
     """
 
-    def __init__(self, models: Sequence[Checkpoint], options: Options) -> None:
+    def __init__(self, models: Sequence[Model | Checkpoint], options: Options) -> None:
         if not models:
             raise UsageError("No model was given.")
         if not 0 < options.step <= 1:
             raise UsageError(f"--step {options.step}: expected a share of the tile, 0 < step ≤ 1.")
-        first = models[0].configuration
-        for model in models[1:]:
-            other = model.configuration
+        loaded: dict[Path, LoadedNetwork] = {}
+        networks = [
+            load_network(
+                model if isinstance(model, Model) else Model(checkpoint=model), options, loaded
+            )
+            for model in models
+        ]
+        first = networks[0].configuration
+        for network in networks[1:]:
+            other = network.configuration
             if other.labels != first.labels or len(other.channels) != len(first.channels):
                 raise UsageError(
                     f"The models {first.name} and {other.name} have different labels or channels "
                     "and cannot be averaged."
                 )
-        self.options = options
-        self.device = torch.device(options.device)
         self.labels = first.labels
         self.num_channels = len(first.channels)
-        self.precision = Precision(self.device)
-        self._groups: dict[str, list[tuple[Configuration, nn.Module]]] = {}
-        for model in models:
-            layout = memory_format(self.device, model.configuration.dimensions)
-            network = model.build().to(self.device, memory_format=layout)  # type: ignore[call-overload]
-            group = self._groups.setdefault(store_key(model.configuration), [])
-            group.append((model.configuration, network))
+        self._groups: dict[str, list[LoadedNetwork]] = {}
+        for network in networks:
+            self._groups.setdefault(network.key, []).append(network)
+        self._configurations = {
+            part.key: part.configuration for network in networks for part in network.needed()
+        }
 
     def predict_array(
         self, image: Floats, geometry: Geometry, *, probabilities: bool = False
@@ -133,8 +119,8 @@ class Predictor:
             probabilities: Return them too.
         """
         inputs = {
-            key: preprocess_array(image, geometry, group[0][0])
-            for key, group in self._groups.items()
+            key: preprocess_array(image, geometry, configuration)
+            for key, configuration in self._configurations.items()
         }
         return self._predict(inputs, probabilities)
 
@@ -204,11 +190,15 @@ class Predictor:
 
     def _load(self, name: str, files: tuple[Path, ...]) -> dict[str, PreprocessedCase]:
         case = Case(identifier=name, images=files)
-        return {key: preprocess_case(case, group[0][0]) for key, group in self._groups.items()}
+        return {
+            key: preprocess_case(case, configuration)
+            for key, configuration in self._configurations.items()
+        }
 
     def _predict(self, inputs: Mapping[str, PreprocessedCase], probabilities: bool) -> Prediction:
-        logits = {key: self.logits(key, case.image) for key, case in inputs.items()}
-        traces = {key: case.trace for key, case in inputs.items()}
+        known: Known = {}
+        logits = {key: mean_logits(group, inputs, known) for key, group in self._groups.items()}
+        traces = {key: inputs[key].trace for key in logits}
         geometry = next(iter(traces.values())).geometry
         if len(logits) == 1:
             (key,) = logits
@@ -225,37 +215,6 @@ class Predictor:
             probabilities=mean if probabilities else None,
             geometry=geometry,
         )
-
-    @torch.inference_mode()
-    def logits(self, key: str, image: Floats) -> Floats:
-        """Mean logits of all models with one preprocessing: [channels, z, y, x]."""
-        group = self._groups[key]
-        total: Tensor | None = None
-        tensor = torch.from_numpy(image).to(self.device)
-        for configuration, network in group:
-            run = self._runner(configuration, network)
-            part = sliding_window(
-                run,
-                tensor,
-                configuration.patch_size,
-                self.labels.num_outputs,
-                step=self.options.step,
-            )
-            total = part if total is None else total.add_(part)
-        assert total is not None
-        result: Floats = (total / len(group)).cpu().numpy()
-        return result
-
-    def _runner(self, configuration: Configuration, network: nn.Module):  # type: ignore[no-untyped-def]
-        layout = memory_format(self.device, configuration.dimensions)
-
-        def run(tiles: Tensor) -> Tensor:
-            with self.precision.autocast():
-                logits: Tensor = network(tiles.contiguous(memory_format=layout))[0]
-            return logits
-
-        axes = configuration.training.mirror_axes if self.options.mirroring else ()
-        return mirrored(run, axes) if axes else run
 
     def _mean_probabilities(
         self, logits: Mapping[str, Floats], traces: Mapping[str, CaseTrace]

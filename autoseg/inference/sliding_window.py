@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from autoseg.inference.tiles import gaussian_weights, tile_starts
+from autoseg.preprocessing.slices import neighbours
 
 SLICES_AT_A_TIME = 8
 
@@ -39,7 +40,14 @@ def mirrored(network: Network, axes: Sequence[int]) -> Network:
 
 
 def sliding_window(
-    network: Network, image: Tensor, tile: Sequence[int], num_outputs: int, *, step: float
+    network: Network,
+    image: Tensor,
+    tile: Sequence[int],
+    num_outputs: int,
+    *,
+    step: float,
+    num_slices: int = 1,
+    slice_axis: int = 0,
 ) -> Tensor:
     """Predicts a case.
 
@@ -49,23 +57,24 @@ def sliding_window(
         tile: Voxels per axis, two or three axes.
         num_outputs: Channels of the logits.
         step: Distance of neighbouring tiles as a share of the tile.
+        num_slices: Slices that a two-dimensional network sees as channels.
+        slice_axis: Axis along which slices are taken: 0 is z.
 
     Returns:
         Logits [num_outputs, z, y, x], float32, on the image's device.
     """
-    if len(tile) == 2:
-        parts = [
-            _window(
-                network,
-                image[:, start : start + SLICES_AT_A_TIME].transpose(0, 1),
-                tile,
-                num_outputs,
-                step,
-            )
-            for start in range(0, image.shape[1], SLICES_AT_A_TIME)
+    if len(tile) == 3:
+        return _window(network, image[None], tile, num_outputs, step)[0]
+    slices = image.movedim(1 + slice_axis, 1)
+    count = slices.shape[1]
+    parts = []
+    for start in range(0, count, SLICES_AT_A_TIME):
+        stacks = [
+            slices[:, torch.from_numpy(neighbours(position, num_slices, count))].flatten(0, 1)
+            for position in range(start, min(start + SLICES_AT_A_TIME, count))
         ]
-        return torch.cat(parts).transpose(0, 1)
-    return _window(network, image[None], tile, num_outputs, step)[0]
+        parts.append(_window(network, torch.stack(stacks), tile, num_outputs, step))
+    return torch.cat(parts).transpose(0, 1).movedim(1, 1 + slice_axis)
 
 
 def _window(

@@ -28,12 +28,15 @@ class Budget:
         time_s: Seconds for one training, or None for nnU-Net's schedule.
         step_s: Measures the seconds of a configuration's training step on the device; needed
             where `time_s` is given.
+        footprint: Estimates the bytes of a configuration's training process; a rule of thumb for
+            convolutional networks is used where it is None.
     """
 
     device: str
     memory_bytes: int
     time_s: float | None
     step_s: Callable[[Configuration], float] | None = None
+    footprint: Callable[[Configuration], int] | None = None
 
 
 def parse_memory(text: str) -> int:

@@ -2,26 +2,82 @@
 
 from __future__ import annotations
 
-from autoseg.planning.memory import num_parameters
-from autoseg.schema.plan import Plan
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoseg.planning.planners.drafts import DROPPED
+from autoseg.schema.plan import Configuration, Plan
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def explain(plan: Plan) -> str:
-    """Markdown: a table of the configurations, then every decision with its reason."""
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a configuration costs on this machine.
+
+    Attributes:
+        parameters: Parameters of the network.
+        step_s: Seconds of a training step, scaled from a measured one of a small network.
+    """
+
+    parameters: int
+    step_s: float
+
+
+def explain(plan: Plan, costs: Mapping[str, Cost]) -> str:
+    """Markdown: a table of the configurations, those dropped, then every decision.
+
+    Args:
+        plan: The plan.
+        costs: Configuration → its cost.
+    """
     lines = [f"# Plan for {plan.dataset} (planner {plan.planner})", ""]
     lines += [
-        "| configuration | spacing mm | patch | batch | network | parameters | memory |",
-        "|---|---|---|---|---|---|---|",
+        "| configuration | spacing mm | patch | batch | network | parameters | memory | training |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, item in plan.configurations.items():
+        cost = costs.get(name)
         spacing = " × ".join("case" if step is None else f"{step:.3g}" for step in item.spacing_mm)
         patch = " × ".join(map(str, item.patch_size))
-        parameters = num_parameters(item.network, len(item.channels), item.labels.num_outputs)
+        if item.num_slices > 1:
+            patch += f", {item.num_slices} slices"
+        parameters = f"{cost.parameters / 1e6:.2f} M" if cost else ""
         lines.append(
             f"| {name} | {spacing} | {patch} | {item.batch_size} | {item.network.architecture}, "
             f"{item.network.features[0]}–{item.network.features[-1]} features | "
-            f"{parameters / 1e6:.2f} M | {item.memory_bytes / 2**30:.1f} GB |"
+            f"{parameters} | {item.memory_bytes / 2**30:.1f} GB | {_time(item, cost)} |"
         )
+    dropped = [item for item in plan.decisions if item.value == DROPPED]
+    if dropped:
+        lines += ["", "Not planned:", ""]
+        lines += [f"- {item.topic}: {item.reason}." for item in dropped]
     lines += ["", "## Decisions", ""]
-    lines += [f"- **{item.topic}**: {item.value} – {item.reason}." for item in plan.decisions]
+    lines += [
+        f"- **{item.topic}**: {item.value} – {item.reason}."
+        for item in plan.decisions
+        if item.value != DROPPED
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _time(item: Configuration, cost: Cost | None) -> str:
+    plan = item.training
+    if plan.time_budget_s is not None:
+        return f"{duration(plan.time_budget_s)}, about {plan.epochs * plan.steps_per_epoch} steps"
+    if cost is None:
+        return ""
+    steps = plan.epochs * plan.steps_per_epoch
+    return f"about {duration(steps * cost.step_s)}, {steps} steps of {cost.step_s:.2g} s"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people, such as 10 min or 3.2 days."""
+    for limit, unit, name in ((2 * DAY, DAY, "days"), (2 * HOUR, HOUR, "h"), (90, MINUTE, "min")):
+        if seconds >= limit:
+            return (
+                f"{seconds / unit:.2g} {name}"
+                if seconds / unit < 100
+                else (f"{seconds / unit:.0f} {name}")
+            )
+    return f"{seconds:.0f} s"

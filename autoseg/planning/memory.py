@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from autoseg.schema.plan import NetworkSpec
+from autoseg.schema.plan import Configuration, NetworkSpec
 
 RESIDUAL = "residual_unet"
+CONVOLUTIONAL = ("plain_unet", RESIDUAL)
 BYTES_PER_ELEMENT = 10.0
 """Measured bytes of a training step per feature map element (float32, values and gradients)."""
 BYTES_PER_PARAMETER = 24.0
@@ -41,6 +42,19 @@ def feature_map_elements(spec: NetworkSpec, patch_size: Sequence[int], out_chann
     return total + out_channels * math.prod(shapes[0])
 
 
+def work(spec: NetworkSpec, patch_size: Sequence[int], out_channels: int) -> float:
+    """A measure of the work of a step on one patch, to compare networks of one architecture."""
+    if spec.architecture in CONVOLUTIONAL:
+        return float(feature_map_elements(spec, patch_size, out_channels))
+    total = float(8 * spec.features[0] * math.prod(patch_size))
+    blocks = spec.encoder_blocks or (1,) * len(spec.features)
+    for shape, features, depth in zip(
+        _stage_shapes(spec, patch_size), spec.features, blocks, strict=False
+    ):
+        total += math.prod(shape) * features * (8 + 16 * depth)
+    return total
+
+
 def num_parameters(spec: NetworkSpec, in_channels: int, out_channels: int) -> int:
     """Parameters of a plain or residual U-Net, all deep supervision heads included."""
     total = 0
@@ -71,17 +85,15 @@ def num_parameters(spec: NetworkSpec, in_channels: int, out_channels: int) -> in
     return total
 
 
-def training_memory_bytes(
-    spec: NetworkSpec,
-    patch_size: Sequence[int],
-    batch_size: int,
-    in_channels: int,
-    out_channels: int,
-) -> int:
-    """Estimated peak memory of a training step in float32."""
-    elements = feature_map_elements(spec, patch_size, out_channels) * batch_size
-    parameters = num_parameters(spec, in_channels, out_channels)
-    return int(BASE_BYTES + BYTES_PER_ELEMENT * elements + BYTES_PER_PARAMETER * parameters)
+def training_memory_bytes(configuration: Configuration) -> int:
+    """Rule of thumb for the memory of training a convolutional network in float32."""
+    spec, outputs = configuration.network, configuration.labels.num_outputs
+    if spec.architecture not in CONVOLUTIONAL:
+        return BASE_BYTES
+    elements = feature_map_elements(spec, configuration.patch_size, outputs)
+    parameters = num_parameters(spec, configuration.in_channels, outputs)
+    step = BYTES_PER_ELEMENT * elements * configuration.batch_size
+    return int(BASE_BYTES + step + BYTES_PER_PARAMETER * parameters)
 
 
 def _stage_shapes(spec: NetworkSpec, patch_size: Sequence[int]) -> list[list[int]]:

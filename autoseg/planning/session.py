@@ -11,13 +11,14 @@ from pathlib import Path
 from autoseg.errors import InputError, UsageError
 from autoseg.images import read_image
 from autoseg.planning.dataset import read_dataset
-from autoseg.planning.explain import explain
 from autoseg.planning.fingerprint import make_fingerprint, signature
 from autoseg.planning.folds import Fold, find_groups, make_folds, read_splits, write_splits
+from autoseg.planning.recipes import apply_recipe
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Decision, Plan
+from autoseg.schema.recipe import Recipe
 from autoseg.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -152,8 +153,18 @@ def save(
     measured: Fingerprint,
     chosen: Sequence[Fold],
     plan: Plan,
+    text: str,
 ) -> None:
-    """Writes everything; an earlier plan that differs is kept under another name."""
+    """Writes everything; an earlier plan that differs is kept under another name.
+
+    Args:
+        place: The workspace.
+        dataset: The data set.
+        measured: Its fingerprint.
+        chosen: Its folds.
+        plan: The plan.
+        text: The plan for people.
+    """
     serialise.save(measured, place.fingerprint)
     serialise.save(dataset, place.dataset)
     if not place.splits.is_file():
@@ -170,7 +181,7 @@ def save(
             shutil.copy2(place.plan, kept)
             logger.info("The plan has changed; the earlier one is kept as %s.", kept.name)
     serialise.save(plan, place.plan)
-    serialise.write_text(place.plan_text, explain(plan))
+    serialise.write_text(place.plan_text, text)
 
 
 def load_plan(place: Workspace) -> Plan:
@@ -210,6 +221,11 @@ def load_fold(place: Workspace, dataset: Dataset, fold: int | str) -> Fold:
     return found[fold]
 
 
+def load_folds(place: Workspace, dataset: Dataset) -> tuple[Fold, ...]:
+    """All folds of a workspace."""
+    return read_splits(place.splits, [case.identifier for case in dataset.cases])
+
+
 def default_configuration(root: Path) -> str:
     """3d_fullres, or 2d where the first image is two-dimensional."""
     dataset, _ = read_dataset(root)
@@ -217,12 +233,16 @@ def default_configuration(root: Path) -> str:
     return "2d" if geometry.shape[0] == 1 else "3d_fullres"
 
 
-def reusable(place: Workspace, dataset_root: Path, request: dict[str, str]) -> Plan | None:
+def reusable(
+    place: Workspace, dataset_root: Path, request: dict[str, str], recipe: Recipe | None
+) -> Plan | None:
     """The workspace's plan where it was made for the same request and unchanged files."""
     try:
         plan = load_plan(place)
         earlier = serialise.load(Fingerprint, place.fingerprint)
         dataset, _ = read_dataset(dataset_root)
+        if recipe is not None:
+            dataset = apply_recipe(dataset, recipe)
     except InputError:
         return None
     same = plan.request == request and earlier.signature == signature(dataset)

@@ -227,6 +227,37 @@ def _normalise(image: Floats, configuration: Configuration) -> list[Floats]:
     ]
 
 
+def one_hot(indices: npt.NDArray[np.generic], num_indices: int) -> npt.NDArray[np.bool_]:
+    """Masks of the foreground indices: [num_indices - 1, *space]."""
+    foreground = np.arange(1, num_indices).reshape(-1, *([1] * indices.ndim))
+    masks: npt.NDArray[np.bool_] = indices[None] == foreground
+    return masks
+
+
+def transfer(channels: Floats, source: CaseTrace, target: CaseTrace) -> Floats:
+    """Resamples predictions from one configuration's grid to another's, of the same image.
+
+    Args:
+        channels: [c, *source.shape].
+        source: How the case was preprocessed for the first configuration.
+        target: How it was for the second.
+
+    Returns:
+        [c, *target.shape] float32, linear.
+    """
+    spacing = [0.0, 0.0, 0.0]
+    for position, axis in enumerate(source.axes):
+        spacing[axis] = source.target_mm[position]
+    here = tuple(spacing[axis] for axis in target.axes)
+    coarse = coarse_axis(here, target.target_mm)
+    parts = []
+    for channel in channels:
+        plain = _unpermute(np.asarray(channel, dtype=np.float32), source.axes, source.flips)
+        turned = np.ascontiguousarray(_permute(plain[None], target.axes, target.flips)[0])
+        parts.append(resample_volume(turned, target.shape, order=1, coarse=coarse))
+    return np.stack(parts)
+
+
 def restore_prediction(
     logits: Floats, trace: CaseTrace, scheme: LabelScheme
 ) -> npt.NDArray[np.integer]:

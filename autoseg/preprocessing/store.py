@@ -39,6 +39,8 @@ CHUNK_BYTES = 2**20
 """A patch is read without decompressing much around it."""
 SMALL_BYTES = 8 * 2**20
 """Cases up to this size stay in memory once they were read."""
+CACHE_BYTES = 2**30
+"""Memory that all of them may take."""
 
 
 def store_key(configuration: Configuration) -> str:
@@ -82,7 +84,7 @@ class Store:
         cache_bytes: How much memory small cases may take to be kept.
     """
 
-    def __init__(self, folder: Path, *, cache_bytes: int = 2**30) -> None:
+    def __init__(self, folder: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.folder = folder
         self._cache: dict[str, StoredCase] = {}
         self._cache_left = cache_bytes
@@ -107,8 +109,8 @@ class Store:
             done.labels, configuration.labels, np.random.default_rng([configuration.seed, seed])
         )
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_array(self._image(case.identifier), done.image)
-        _write_array(self._labels(case.identifier), done.labels[None])
+        write_array(self._image(case.identifier), done.image)
+        write_array(self._labels(case.identifier), done.labels[None])
         with atomic_path(self.folder / f"{case.identifier}.foreground.npz") as temporary:
             names = np.array(list(locations), dtype=np.str_)
             # Members are numbered: class names may hold what file names must not.
@@ -242,7 +244,7 @@ def preprocess_cases(
     return len(missing)
 
 
-def _write_array(path: Path, array: npt.NDArray[np.generic]) -> None:
+def write_array(path: Path, array: npt.NDArray[np.generic]) -> None:
     """Writes [c, z, y, x] in chunks of about 1 MiB."""
     chunks = [1, *array.shape[1:]]
     # Thin slabs along the first axes: patches are compact, so cut the longest axis first.

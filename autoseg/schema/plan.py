@@ -16,9 +16,11 @@ class NetworkSpec:
         architecture: Name in the table of architectures.
         features: Channels per stage, finest first.
         kernel_sizes: Kernel per stage and axis.
-        strides: Stride per stage and axis; the first stage has stride 1.
-        encoder_blocks: Convolutions (plain) or residual blocks per encoder stage.
+        strides: Stride per stage and axis; in a transformer the first may be the size of a token.
+        encoder_blocks: Convolutions, residual or transformer blocks per encoder stage.
         decoder_blocks: Convolutions per decoder level, coarsest first.
+        heads: Attention heads per stage, of transformers.
+        windows: Tokens that attend to each other, per stage and axis, of transformers.
     """
 
     architecture: str
@@ -27,6 +29,8 @@ class NetworkSpec:
     strides: tuple[tuple[int, ...], ...]
     encoder_blocks: tuple[int, ...]
     decoder_blocks: tuple[int, ...]
+    heads: tuple[int, ...] = ()
+    windows: tuple[tuple[int, ...], ...] = ()
 
     @property
     def dimensions(self) -> int:
@@ -84,7 +88,7 @@ class TrainingPlan:
         learning_rate: Highest learning rate.
         weight_decay: Weight decay.
         momentum: Momentum of SGD.
-        schedule: poly, cosine or one_cycle.
+        schedule: poly, cosine, one_cycle or warm_up_cosine.
         epochs: Planned epochs; under a time budget an estimate that the clock corrects.
         steps_per_epoch: Optimiser steps per epoch.
         time_budget_s: Seconds that training may take, or None.
@@ -102,7 +106,7 @@ class TrainingPlan:
     learning_rate: float
     weight_decay: float
     momentum: float
-    schedule: Literal["poly", "cosine", "one_cycle"]
+    schedule: Literal["poly", "cosine", "one_cycle", "warm_up_cosine"]
     epochs: int
     steps_per_epoch: int
     time_budget_s: float | None
@@ -111,6 +115,19 @@ class TrainingPlan:
     mirror_axes: tuple[int, ...]
     gradient_clip: float
     weight_average: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviousStage:
+    """Predictions of other configurations that a network gets as input.
+
+    Attributes:
+        names: The configurations; the paths of a multi-path plan, or one lower resolution.
+        kind: labels are added to the image as one-hot channels; probabilities replace it.
+    """
+
+    names: tuple[str, ...]
+    kind: Literal["labels", "probabilities"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +148,12 @@ class Configuration:
         object_mm: Typical diameter of the smallest class's objects, or None where it is unknown.
         network: The network.
         training: The training.
-        memory_bytes: Estimated memory of a training step.
+        memory_bytes: Estimated memory of a training process.
         seed: Seed of all random numbers.
+        num_slices: Neighbouring slices that a two-dimensional network sees as channels, odd; it
+            labels the middle one.
+        slice_axis: Axis of the transposed image along which slices are taken.
+        previous: Predictions of other configurations that the network gets, or None.
     """
 
     name: str
@@ -149,11 +170,31 @@ class Configuration:
     training: TrainingPlan
     memory_bytes: int
     seed: int
+    num_slices: int = 1
+    slice_axis: int = 0
+    previous: PreviousStage | None = None
 
     @property
     def dimensions(self) -> int:
         """2 where single slices are predicted, else 3."""
         return len(self.patch_size)
+
+    @property
+    def patch_axes(self) -> tuple[int, ...]:
+        """Axes of the transposed image that the patch's axes are."""
+        if self.dimensions == 3:
+            return (0, 1, 2)
+        return tuple(axis for axis in range(3) if axis != self.slice_axis)
+
+    @property
+    def in_channels(self) -> int:
+        """Channels that the network sees."""
+        image = len(self.channels) * self.num_slices
+        if self.previous is None:
+            return image
+        if self.previous.kind == "probabilities":
+            return len(self.previous.names) * self.labels.num_outputs
+        return image + self.labels.num_indices - 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from autoseg.augmentation import AUGMENTATIONS
 from autoseg.augmentation.intensity import draw_intensity
-from autoseg.augmentation.spatial import draw_matrix, resample
+from autoseg.augmentation.previous_stage import disturb
+from autoseg.augmentation.spatial import draw_matrix, is_flat, resample
+from autoseg.preprocessing.case import one_hot
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.plan import Configuration
 from autoseg.training.patches import Patch, PatchSampler
@@ -79,28 +81,52 @@ class BatchMaker:
         return Batch(image=image, target=target, valid_mask=valid_mask)
 
     def _sample(self, rng: np.random.Generator, *, foreground: bool) -> tuple[Tensor, Tensor]:
-        case = self.sampler.draw_case(rng)
+        name, case = self.sampler.draw_case(rng)
         centre = self.sampler.draw_centre(rng, case, foreground=foreground)
         patch_size = self.sampler.patch_size
         matrix = draw_matrix(rng, patch_size) if self.augmentation.spatial else None
-        image, labels = self._transform(self.sampler.read(case, centre, matrix))
+        parts = self._transform(self.sampler.read(name, case, centre, matrix))
         for axis in self.mirror_axes:
             if rng.random() < 0.5:
-                image, labels = image.flip(axis + 1), labels.flip(axis)
+                parts = tuple(part.flip(axis + 1) for part in parts)
+        image, labels, *previous = parts
         if self.augmentation.intensity:
-            for channel, operation in draw_intensity(rng, image.shape[0]):
-                image[channel] = operation(image[channel])
-        return image, labels
+            # The slices that a 2.5-dimensional network sees are one channel here.
+            channels = torch.unflatten(image, 0, (-1, self.sampler.num_slices))
+            if self.sampler.num_slices == 1:
+                channels = channels[:, 0]
+            drawn = draw_intensity(rng, len(channels), len(patch_size), flat=is_flat(patch_size))
+            for channel, operation in drawn:
+                channels[channel] = operation(channels[channel])
+        for part in previous:
+            image = self._join(rng, image, part)
+        return image, labels[0].int()
 
-    def _transform(self, patch: Patch) -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(patch.image).to(self.device)
-        labels = torch.from_numpy(patch.labels.astype(np.int32)).to(self.device)
+    def _transform(self, patch: Patch) -> tuple[Tensor, ...]:
+        """Image, labels and predictions of the previous stage, transformed: [c, *patch] each."""
+        parts = [(torch.from_numpy(patch.image), False)]
+        parts.append((torch.from_numpy(patch.labels.astype(np.int32))[None], True))
+        if patch.previous is not None:
+            is_labels = patch.previous.dtype.kind != "f"
+            kind = np.int32 if is_labels else np.float32
+            parts.append((torch.from_numpy(patch.previous.astype(kind)), is_labels))
         if patch.matrix is None:
-            return image.clone(), labels
+            return tuple(part.to(self.device, copy=True) for part, _ in parts)
         size = self.sampler.patch_size
-        image = resample(image, patch.matrix, size, labels=False)
-        labels = resample(labels[None].float(), patch.matrix, size, labels=True)[0].int()
-        return image, labels
+        return tuple(
+            resample(part.to(self.device).float(), patch.matrix, size, labels=is_labels)
+            for part, is_labels in parts
+        )
+
+    def _join(self, rng: np.random.Generator, image: Tensor, previous: Tensor) -> Tensor:
+        """The image with the labels of the previous stage, or its probabilities instead."""
+        stage = self.configuration.previous
+        if stage is None or stage.kind == "probabilities":
+            return previous
+        masks = one_hot(previous[0].cpu().numpy(), self.configuration.labels.num_indices)
+        if self.augmentation.spatial:
+            masks = disturb(rng, masks)
+        return torch.cat((image, torch.from_numpy(masks).to(image.device, image.dtype)))
 
 
 class TargetMaker:

@@ -32,8 +32,21 @@ def one_cycle(progress: float) -> float:
     return cosine((progress - WARM_UP) / (1 - WARM_UP))
 
 
+def warm_up_cosine(progress: float) -> float:
+    """Linear rise over the first twentieth, then half a cosine to 0."""
+    if progress < 0.05:
+        return 0.02 + 0.98 * progress / 0.05
+    return cosine((progress - 0.05) / 0.95)
+
+
 SCHEDULES: Registry[Callable[[float], float]] = Registry(
-    "schedule", {"poly": poly, "cosine": cosine, "one_cycle": one_cycle}
+    "schedule",
+    {
+        "poly": poly,
+        "cosine": cosine,
+        "one_cycle": one_cycle,
+        "warm_up_cosine": warm_up_cosine,
+    },
 )
 """Factor of the learning rate for progress 0 … 1."""
 

@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.augmentation.spatial import Matrix, source_size
+from autoseg.preprocessing.slices import neighbours
+from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, StoredCase
+from autoseg.schema.plan import Configuration
 
 Floats = npt.NDArray[np.float32]
 ANNOTATED = "annotated"
@@ -21,13 +24,15 @@ class Patch:
     """Voxels around a centre, large enough for the transform.
 
     Attributes:
-        image: [c, *source_size] float32, 0 outside the case.
+        image: [c, *source_size] float32, 0 outside the case; c counts neighbouring slices too.
         labels: [*source_size] indices, 0 outside the case.
+        previous: [p, *source_size] predictions of the previous stage, or None.
         matrix: Transform that turns it into the patch, or None.
     """
 
     image: Floats
     labels: npt.NDArray[np.integer]
+    previous: npt.NDArray[Any] | None
     matrix: Matrix | None
 
 
@@ -37,17 +42,35 @@ class PatchSampler:
     Args:
         store: Preprocessed cases.
         cases: Cases to draw from, uniformly.
-        patch_size: Voxels per axis; two axes draw slices along the first axis of a case.
+        configuration: Size of the patches, and where two-dimensional ones are taken.
+        previous: Predictions of the previous stage, for configurations that have one.
     """
 
-    def __init__(self, store: Store, cases: Sequence[str], patch_size: Sequence[int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        cases: Sequence[str],
+        configuration: Configuration,
+        previous: StageStore | None = None,
+    ) -> None:
         self.store = store
         self.cases = tuple(cases)
-        self.patch_size = tuple(patch_size)
+        self.patch_size = configuration.patch_size
+        self.num_slices = configuration.num_slices
+        self.slice_axis = configuration.slice_axis if configuration.dimensions == 2 else None
+        self.previous = previous
+        self._extent = self._in_volume(self.patch_size)
 
-    def draw_case(self, rng: np.random.Generator) -> StoredCase:
+    def _in_volume(self, size: Sequence[int]) -> tuple[int, ...]:
+        """Size of a patch in the volume: one slice where it is two-dimensional."""
+        if self.slice_axis is None:
+            return tuple(size)
+        return (*size[: self.slice_axis], 1, *size[self.slice_axis :])
+
+    def draw_case(self, rng: np.random.Generator) -> tuple[str, StoredCase]:
         """Opens a random case."""
-        return self.store.read(self.cases[int(rng.integers(len(self.cases)))])
+        name = self.cases[int(rng.integers(len(self.cases)))]
+        return name, self.store.read(name)
 
     def draw_centre(
         self, rng: np.random.Generator, case: StoredCase, *, foreground: bool
@@ -64,12 +87,11 @@ class PatchSampler:
             return self._random_voxel(rng, case, classes[int(rng.integers(len(classes)))])
         if ANNOTATED in case.locations:
             return self._random_voxel(rng, case, ANNOTATED)
-        sizes = (1,) * (len(case.shape) - len(self.patch_size)) + self.patch_size
         return tuple(
             size // 2
             if size <= need
             else int(rng.integers(need // 2, size - (need - need // 2) + 1))
-            for size, need in zip(case.shape, sizes, strict=True)
+            for size, need in zip(case.shape, self._extent, strict=True)
         )
 
     def _random_voxel(
@@ -78,23 +100,39 @@ class PatchSampler:
         """A stored voxel of a class, moved so that the patch stays in the case where it can."""
         voxels = case.locations[name]
         voxel = voxels[int(rng.integers(len(voxels)))]
-        sizes = (1,) * (len(case.shape) - len(self.patch_size)) + self.patch_size
         centre = []
-        for position, size, need in zip(voxel.tolist(), case.shape, sizes, strict=True):
+        for position, size, need in zip(voxel.tolist(), case.shape, self._extent, strict=True):
             low, high = need // 2, size - (need - need // 2)
             centre.append(size // 2 if high < low else min(max(position, low), high))
         return tuple(centre)
 
-    def read(self, case: StoredCase, centre: Sequence[int], matrix: Matrix | None) -> Patch:
+    def read(
+        self, name: str, case: StoredCase, centre: Sequence[int], matrix: Matrix | None
+    ) -> Patch:
         """Reads what the transformed patch covers."""
-        size = source_size(matrix, self.patch_size)
-        is_slice = len(size) < len(case.shape)
-        extent = ((1,) if is_slice else ()) + size
-        image = read_box(case.image, centre, extent, channels=True)
-        labels = read_box(case.labels, centre, extent, channels=False)
-        if is_slice:
-            image, labels = image[:, 0], labels[0]
-        return Patch(image=image, labels=labels, matrix=matrix)
+        size = self._in_volume(source_size(matrix, self.patch_size))
+        labels = read_box(case.labels, centre, size, channels=False)
+        previous = None
+        if self.previous is not None:
+            previous = read_box(self.previous.read(name), centre, size, channels=True)
+        if self.slice_axis is None:
+            image = read_box(case.image, centre, size, channels=True)
+        else:
+            image = self._read_slices(case, centre, size, self.slice_axis)
+            labels = labels.take(0, axis=self.slice_axis)
+        return Patch(image=image, labels=labels, previous=previous, matrix=matrix)
+
+    def _read_slices(
+        self, case: StoredCase, centre: Sequence[int], size: Sequence[int], axis: int
+    ) -> Floats:
+        """A slice with its neighbours as channels; the outermost slices are repeated."""
+        wanted = neighbours(centre[axis], self.num_slices, case.shape[axis])
+        low, count = int(wanted[0]), int(wanted[-1] - wanted[0]) + 1
+        middle, extent = list(centre), list(size)
+        middle[axis], extent[axis] = low + count // 2, count
+        volume = read_box(case.image, middle, extent, channels=True)
+        slices: Floats = np.moveaxis(volume.take(wanted - low, axis=axis + 1), axis + 1, 1)
+        return slices.reshape(-1, *slices.shape[2:])
 
 
 def read_box(

@@ -29,7 +29,7 @@ def measure_step_s(
         The fastest step: what else the machine did meanwhile does not count.
     """
     target_device = torch.device(device)
-    shape = (configuration.batch_size, len(configuration.channels), *configuration.patch_size)
+    shape = (configuration.batch_size, configuration.in_channels, *configuration.patch_size)
     layout = memory_format(target_device, configuration.dimensions)
     network = build_network(configuration.network, shape[1], configuration.labels.num_outputs).to(
         target_device, memory_format=layout

@@ -20,6 +20,7 @@ from autoseg.errors import AutosegError, UsageError
 from autoseg.losses import LOSSES
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.precision import Precision, memory_format
+from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store
 from autoseg.schema.plan import Configuration
 from autoseg.training import history as records
@@ -52,6 +53,7 @@ class Task:
         val_cases: Cases to validate on.
         provenance: For the model file; steps and score are filled in.
         run: Where everything is written.
+        previous_store: Predictions of the previous stage, for configurations that have one.
     """
 
     configuration: Configuration
@@ -60,6 +62,7 @@ class Task:
     val_cases: tuple[str, ...]
     provenance: Provenance
     run: Run
+    previous_store: StageStore | None = None
 
 
 class Trainer:
@@ -79,7 +82,7 @@ class Trainer:
         self.plan = configuration.training
         torch.manual_seed(configuration.seed)
         network = build_network(
-            configuration.network, len(configuration.channels), configuration.labels.num_outputs
+            configuration.network, configuration.in_channels, configuration.labels.num_outputs
         )
         self.memory_format = memory_format(self.device, configuration.dimensions)
         self.network = network.to(self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
@@ -130,8 +133,9 @@ class Trainer:
             The final model, which is also written to the run's folder.
         """
         self.started = time.perf_counter() if started is None else started
+        task = self.task
         sampler = PatchSampler(
-            self.task.store, self.task.train_cases, self.task.configuration.patch_size
+            task.store, task.train_cases, task.configuration, task.previous_store
         )
         maker = BatchMaker(sampler, self.task.configuration, self.device, augment=True)
         last_plot = -math.inf
@@ -253,7 +257,7 @@ class Trainer:
         """Loss and Dice over a fixed set of validation patches."""
         configuration = self.task.configuration
         cases = self.task.val_cases or self.task.train_cases
-        sampler = PatchSampler(self.task.store, cases, configuration.patch_size)
+        sampler = PatchSampler(self.task.store, cases, configuration, self.task.previous_store)
         batch_size = min(configuration.batch_size, VALIDATION_BATCH[configuration.dimensions])
         small = replace(configuration, batch_size=batch_size)
         maker = BatchMaker(sampler, small, self.device, augment=False)

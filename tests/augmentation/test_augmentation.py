@@ -28,7 +28,7 @@ def test_neutral_parameters_are_the_identity(channel):
     assert torch.allclose(contrast(1.0)(channel), channel, atol=1e-6)
     assert torch.allclose(gamma(1.0, inverted=False)(channel), channel, atol=1e-4)
     assert torch.allclose(gamma(1.0, inverted=True)(channel), channel, atol=1e-4)
-    assert torch.equal(low_resolution(1.0)(channel), channel)
+    assert torch.equal(low_resolution(1.0, channel.ndim)(channel), channel)
     assert torch.equal(gaussian_noise(0.0, 1)(channel), channel)
 
 
@@ -49,12 +49,12 @@ def test_blur_agrees_with_scipy(channel):
     from scipy.ndimage import gaussian_filter
 
     expected = gaussian_filter(channel.numpy().astype(float), 0.8, mode="nearest", radius=2)
-    assert np.abs(gaussian_blur(0.8)(channel).numpy() - expected).max() < 1e-5
+    assert np.abs(gaussian_blur(0.8, channel.ndim)(channel).numpy() - expected).max() < 1e-5
 
 
 def test_the_same_seed_draws_the_same(channel):
     for seed in range(30):
-        first, second = (draw_intensity(np.random.default_rng(seed), 2) for _ in range(2))
+        first, second = (draw_intensity(np.random.default_rng(seed), 2, 3) for _ in range(2))
         assert [item for item, _ in first] == [item for item, _ in second]
         for (_, one), (_, two) in zip(first, second, strict=True):
             assert torch.equal(one(channel), two(channel))
@@ -63,7 +63,7 @@ def test_the_same_seed_draws_the_same(channel):
 def test_constant_channels_stay_finite():
     flat = torch.zeros(4, 4, 4)
     for seed in range(60):
-        for _, operation in draw_intensity(np.random.default_rng(seed), 1):
+        for _, operation in draw_intensity(np.random.default_rng(seed), 1, 3):
             assert torch.isfinite(operation(flat)).all()
 
 

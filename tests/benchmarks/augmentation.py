@@ -77,7 +77,7 @@ def ours(seed: int, source: np.ndarray, labels: np.ndarray, patch: tuple[int, ..
     else:
         image = resample(image, matrix, patch, labels=False)
         resample(target[None].float(), matrix, patch, labels=True)
-    for channel, operation in draw_intensity(rng, image.shape[0]):
+    for channel, operation in draw_intensity(rng, image.shape[0], 3):
         image[channel] = operation(image[channel])
 
 

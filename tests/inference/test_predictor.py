@@ -13,8 +13,11 @@ from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images import read_image
-from autoseg.inference.models import find_models
-from autoseg.inference.predictor import Options, Predictor
+from autoseg.inference.models import Model, find_models
+from autoseg.inference.network import LoadedNetwork, Options, mean_logits
+from autoseg.inference.predictor import Predictor
+from autoseg.preprocessing.case import preprocess_array
+from autoseg.preprocessing.store import store_key
 from autoseg.raw_format import input_cases
 from autoseg.schema.labels import LabelClass, LabelScheme
 from tests.conftest import REGIONS, SCHEME, make_configuration
@@ -156,12 +159,13 @@ def test_two_folds_average_their_logits():
     image = noise(1, 16, 24, 20)
     options = Options(mirroring=False)
     geometry = read_geometry(image.shape[1:])
-    single = [Predictor([item], options) for item in (first, second)]
-    both = Predictor([first, second], options)
-    (key,) = both._groups
-    expected = sum(item.logits(key, image) for item in single) / 2
-    assert np.allclose(both.logits(key, image), expected, atol=1e-5)
-    assert both.predict_array(image, geometry).labels.shape == (16, 24, 20)
+    case = preprocess_array(image, geometry, first.configuration)
+    inputs = {store_key(first.configuration): case}
+    networks = [LoadedNetwork(Model(checkpoint=item), options, {}) for item in (first, second)]
+    expected = sum(item.logits(inputs, {}).numpy() for item in networks) / 2
+    assert np.allclose(mean_logits(networks, inputs, {}), expected, atol=1e-5)
+    labels = Predictor([first, second], options).predict_array(image, geometry).labels
+    assert (labels == expected.argmax(axis=0)).mean() > 0.999
 
 
 def read_geometry(shape):

@@ -9,8 +9,9 @@ import pytest
 
 from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.budget import Budget
+from autoseg.planning.families import FAMILIES
 from autoseg.planning.planners.auto import plan_auto
-from autoseg.planning.planners.clock import CANDIDATES, fit_to_time
+from autoseg.planning.planners.clock import fit_to_time, work_of
 from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.request import Request
 from autoseg.schema.dataset import Case, Dataset
@@ -223,9 +224,7 @@ def test_less_memory_gives_smaller_patches():
 
 def stopwatch(seconds_per_element: float):
     """A device whose steps take time in proportion to the feature map elements."""
-    from autoseg.planning.planners.clock import _cost
-
-    return lambda configuration: seconds_per_element * _cost(configuration)
+    return lambda configuration: seconds_per_element * work_of(configuration)
 
 
 def test_more_time_gives_wider_networks_and_enough_steps():
@@ -246,7 +245,7 @@ def test_more_time_gives_wider_networks_and_enough_steps():
 def test_a_slow_device_gets_the_smallest_candidate():
     base = plan_auto(*made_up(shape=(64, 200, 200)), BUDGET, Request()).configurations["3d_fullres"]
     fitted, _ = fit_to_time(base, replace(BUDGET, time_s=60.0, step_s=lambda _: 30.0))
-    assert fitted.network.features[0] == CANDIDATES[-1].width
+    assert fitted.network.features[0] == FAMILIES["plain_unet"].candidates[-1].width
     assert max(fitted.patch_size) < max(base.patch_size)
 
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.planning.dataset import read_dataset
+from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, StoredCase, preprocess_cases
 from autoseg.training.patches import PatchSampler, read_box
+from tests.conftest import make_configuration
 
 
 @given(
@@ -30,13 +34,15 @@ def sampler(tiny_dataset, tmp_path, configuration):
     cases = read_dataset(tiny_dataset)[0].cases
     preprocess_cases(cases, {tmp_path / "s": configuration}, workers=1)
     names = [case.identifier for case in cases]
-    return PatchSampler(Store(tmp_path / "s"), names, (8, 12, 10))
+    return PatchSampler(
+        Store(tmp_path / "s"), names, replace(configuration, patch_size=(8, 12, 10))
+    )
 
 
 def test_patches_stay_in_the_case_where_they_can(sampler):
     rng = np.random.default_rng(0)
     for _ in range(100):
-        case = sampler.draw_case(rng)
+        _, case = sampler.draw_case(rng)
         centre = sampler.draw_centre(rng, case, foreground=bool(rng.random() < 0.5))
         for position, size, need in zip(centre, case.shape, (8, 12, 10), strict=True):
             assert need // 2 <= position <= size - (need - need // 2)
@@ -45,17 +51,17 @@ def test_patches_stay_in_the_case_where_they_can(sampler):
 def test_forced_patches_hold_foreground(sampler):
     rng = np.random.default_rng(0)
     for _ in range(50):
-        case = sampler.draw_case(rng)
-        patch = sampler.read(case, sampler.draw_centre(rng, case, foreground=True), None)
+        name, case = sampler.draw_case(rng)
+        patch = sampler.read(name, case, sampler.draw_centre(rng, case, foreground=True), None)
         assert patch.image.shape == (1, 8, 12, 10)
         assert patch.labels.any()
 
 
 def test_two_axes_draw_slices(sampler):
-    slices = PatchSampler(sampler.store, sampler.cases, (32, 16))
+    slices = PatchSampler(sampler.store, sampler.cases, make_configuration(patch_size=(32, 16)))
     rng = np.random.default_rng(0)
-    case = slices.draw_case(rng)
-    patch = slices.read(case, slices.draw_centre(rng, case, foreground=True), None)
+    name, case = slices.draw_case(rng)
+    patch = slices.read(name, case, slices.draw_centre(rng, case, foreground=True), None)
     assert patch.image.shape == (1, 32, 16)
     assert patch.labels.shape == (32, 16)
 
@@ -69,5 +75,41 @@ def test_with_an_ignore_label_centres_are_annotated():
         shape=(6, 6, 6),
         locations={"annotated": np.array([[4, 4, 4]], dtype=np.int32)},
     )
-    sampler = PatchSampler(Store(None), [], (3, 3, 3))
+    sampler = PatchSampler(Store(None), [], make_configuration(patch_size=(3, 3, 3)))
     assert sampler.draw_centre(np.random.default_rng(0), case, foreground=False) == (4, 4, 4)
+
+
+def volume_case(shape=(7, 6, 5)):
+    """A case whose voxels say where they are: 100 z + 10 y + x."""
+    z, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
+    image = (100 * z + 10 * y + x)[None].astype(np.float32)
+    labels = z.astype(np.uint8)
+    return StoredCase(image=image, labels=labels, shape=shape, locations={})
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_neighbouring_slices_become_channels_and_the_last_ones_are_repeated(axis):
+    case = volume_case()
+    size = tuple(length for other, length in enumerate(case.shape) if other != axis)
+    item = make_configuration(patch_size=size, num_slices=5, slice_axis=axis)
+    sampler = PatchSampler(Store(None), [], item)
+    for position in range(case.shape[axis]):
+        centre = [length // 2 for length in case.shape]
+        centre[axis] = position
+        patch = sampler.read("c", case, centre, None)
+        wanted = np.clip(np.arange(position - 2, position + 3), 0, case.shape[axis] - 1)
+        expected = np.moveaxis(case.image[0].take(wanted, axis), axis, 0)
+        assert (patch.image == expected).all()
+        assert (patch.labels == case.labels.take(position, axis)).all()
+
+
+def test_predictions_of_the_previous_stage_come_with_the_patch(tmp_path):
+    case = volume_case()
+    store = StageStore(tmp_path)
+    store.write("c", case.labels[None], "model")
+    item = make_configuration(patch_size=(3, 3, 3))
+    patch = PatchSampler(Store(None), [], item, store).read("c", case, (3, 3, 2), None)
+    assert (patch.previous[0] == patch.labels).all()
+    assert store.is_complete("c", "model")
+    assert not store.is_complete("c", "another model")
+    assert not store.is_complete("d", "model")

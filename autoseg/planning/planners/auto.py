@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from autoseg.errors import UnknownNameError
 from autoseg.planning.budget import Budget
-from autoseg.planning.planners.clock import fit_to_time
-from autoseg.planning.planners.nnunet import (
-    GIGABYTE,
-    PRESETS,
-    assemble,
-    nnunet_training,
-    plan_sizes,
-    target_spacing,
-    transposition,
+from autoseg.planning.families import find_family
+from autoseg.planning.measures import measures_of, target_spacing, transposition
+from autoseg.planning.memory import BASE_BYTES
+from autoseg.planning.planners.clock import fit_to_time, work_of
+from autoseg.planning.planners.drafts import (
+    Drafter,
+    Grid,
+    fits,
+    make_grid,
     wanted_configurations,
 )
-from autoseg.planning.planners.request import Request, measures_of
+from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
+from autoseg.planning.planners.multipath import FUSION_SHARE, plan_fusion, plan_paths
+from autoseg.planning.planners.nnunet import drop_cascade
+from autoseg.planning.planners.presets import GIGABYTE, find_preset
+from autoseg.planning.planners.request import Request, Wanted
+from autoseg.planning.planners.slices import count_slices, find_planes
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
-from autoseg.schema.plan import Decision, Plan
+from autoseg.schema.plan import Configuration, Decision, Plan
 
 CONSISTENT = 0.95
 """Share of cases in which two labels must have the same order for an axis not to be mirrored."""
 LARGE_GPU_GB, MEDIUM_GPU_GB = 22, 8
+USUAL = ("2d", "3d_fullres", "3d_lowres", "3d_cascade_fullres")
+TRANSFORMERS = ("swin_unetr", "dformer", "primus")
+EVERYTHING = (
+    *USUAL,
+    "2.5d",
+    "multipath_2.5d",
+    *(f"3d_fullres_{name}" for name in TRANSFORMERS),
+)
+EVERYTHING_2D = ("2d", *(f"2d_{name}" for name in TRANSFORMERS))
+FIT_ATTEMPTS = 4
+MAX_SHRINKS = 60
 
 
 def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, request: Request) -> Plan:
@@ -34,15 +50,18 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         InputError: A configuration that was asked for does not fit the data.
         UnknownNameError: A configuration or network is unknown.
     """
-    if request.network is not None and request.network not in PRESETS:
-        raise UnknownNameError("network", request.network, PRESETS)
+    if request.network is not None:
+        find_preset(request.network)
     orientations = {record.orientation for record in fingerprint.cases.values()}
-    canonical = len(orientations) > 1
+    recipe = request.recipe
+    canonical = len(orientations) > 1 or (recipe is not None and recipe.orientation is not None)
     measures = measures_of(dataset, fingerprint, canonical=canonical)
     spacing, spacing_reason = target_spacing(measures)
+    if recipe is not None and recipe.spacing_mm is not None:
+        spacing, spacing_reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions = [
-        _orientation(orientations),
+        _orientation(orientations, canonical=canonical),
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -55,69 +74,285 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         ),
     ]
     layout = fingerprint.layout_lps if canonical else fingerprint.layout
-    mirrored = _mirror_axes(layout, transpose, decisions)
+    if recipe is not None and not recipe.mirror:
+        mirrored: tuple[int, ...] = ()
+        decisions.append(Decision(topic="mirroring", value="no", reason="the recipe's"))
+    else:
+        mirrored = _mirror_axes(layout, transpose, decisions)
     network, network_reason = _choose_network(budget, request)
     decisions.append(Decision(topic="network", value=network, reason=network_reason))
-    preset = PRESETS[network]
-    share = min(1.0, budget.memory_bytes / (preset.reference_gb * GIGABYTE))
-    configurations = {}
-    for name in wanted_configurations(measures, request, decisions):
-        dims = 2 if name == "2d" else 3
-        reference = preset.reference[dims] * share
-        sizes = plan_sizes(measures, spacing, transpose, dims, preset, reference)
-        training = replace(
-            nnunet_training(dataset, dims),
-            mirror_axes=tuple(axis - (3 - dims) for axis in mirrored if axis >= 3 - dims),
-        )
-        configuration = assemble(
-            name,
-            dataset,
-            measures,
-            spacing,
-            transpose,
-            sizes,
-            training,
-            seed=request.seed,
-            canonical=canonical,
-        )
-        gigabytes = min(budget.memory_bytes / GIGABYTE, preset.reference_gb)
-        decisions.append(
-            Decision(
-                topic=f"{name}: patch and batch by memory",
-                value=f"{_times(configuration.patch_size)}, batch {configuration.batch_size}",
-                reason=f"{gigabytes:.1f} GB of memory, by nnU-Net's rules",
-            )
-        )
-        if budget.time_s is not None:
-            configuration, reasons = fit_to_time(configuration, budget)
-            decisions.extend(reasons)
-        else:
-            decisions.append(
-                Decision(
-                    topic=f"{name}: schedule",
-                    value="1000 epochs of 250 steps",
-                    reason="no time budget was given; this is nnU-Net's schedule"
-                    + (", which takes weeks on a CPU" if budget.device == "cpu" else ""),
-                )
-            )
-        configurations[name] = configuration
+    flat = all(shape[0] == 1 for shape in measures.shapes)
+    wanted = wanted_configurations(
+        measures,
+        request,
+        decisions,
+        usual=USUAL,
+        everything=EVERYTHING_2D if flat else EVERYTHING,
+    )
+    drafter = Drafter(
+        dataset=dataset,
+        measures=measures,
+        request=request,
+        preset=find_preset(network),
+        transpose=transpose,
+        canonical=canonical,
+        mirrored=mirrored,
+    )
+    bench = _Workbench(
+        drafter=drafter,
+        budget=budget,
+        grid=make_grid(measures, spacing, transpose),
+        planes=find_planes(fingerprint, transpose, canonical=canonical),
+        decisions=decisions,
+        made={},
+    )
+    bench.plan_all(wanted)
     return Plan(
         dataset=dataset.name,
         planner="auto",
         file_ending=dataset.file_ending,
-        configurations=configurations,
+        configurations=bench.made,
         decisions=tuple(decisions),
     )
 
 
-def _orientation(orientations: set[str]) -> Decision:
-    listed = ", ".join(sorted(orientations))
-    if len(orientations) > 1:
-        return Decision(
-            topic="orientation",
-            value="LPS",
-            reason=f"the cases have different orientations ({listed})",
+@dataclass(frozen=True, kw_only=True)
+class _Workbench:
+    """Plans configurations one after the other.
+
+    Attributes:
+        drafter: Drafts them.
+        budget: What they are fitted to.
+        grid: The cases at the target spacing.
+        planes: Plane → axis of the transposed image that it cuts.
+        decisions: Reasons are added here.
+        made: Configurations are added here.
+    """
+
+    drafter: Drafter
+    budget: Budget
+    grid: Grid
+    planes: dict[str, int]
+    decisions: list[Decision]
+    made: dict[str, Configuration]
+
+    @property
+    def memory_bytes(self) -> int:
+        """What a training may take: all that was named, or no more than the preset needs."""
+        if self.drafter.request.memory:
+            return self.budget.memory_bytes
+        reference = int(self.drafter.preset.reference_gb * GIGABYTE)
+        return min(self.budget.memory_bytes, reference)
+
+    def plan_all(self, wanted: list[Wanted]) -> None:
+        """Plans everything that is wanted."""
+        names = [item.name for item in wanted]
+        cascade = {"3d_lowres", "3d_cascade_fullres"}
+        for item in wanted:
+            if item.base in ("2d", "2.5d"):
+                self.made[item.name] = self._slices(item)
+            elif item.base == "multipath_2.5d":
+                self._multipath(item.name)
+            elif item.name not in cascade:
+                self.made[item.name] = self._volumes(item, self.grid)
+        if cascade & set(names):
+            self._cascade(names)
+
+    def _slices(self, item: Wanted) -> Configuration:
+        axis = 0 if item.plane is None else self.planes[item.plane]
+        count = count_slices(self.grid.spacing, axis) if item.base == "2.5d" else 1
+        if count > 1:
+            self.decisions.append(
+                Decision(
+                    topic=f"{item.name}: slices",
+                    value=str(count),
+                    reason=f"slices are {self.grid.spacing[axis]:.3g} mm apart",
+                )
+            )
+
+        def draft(reference: float, width: int | None) -> Configuration:
+            return self.drafter.draft(
+                item.name,
+                self.grid,
+                reference,
+                architecture=item.architecture,
+                width=width,
+                slice_axis=axis,
+                num_slices=count,
+            )
+
+        return self._fit(draft, 2)
+
+    def _volumes(self, item: Wanted, grid: Grid, *, fit_time: bool = True) -> Configuration:
+        def draft(reference: float, width: int | None) -> Configuration:
+            return self.drafter.draft(
+                item.name, grid, reference, architecture=item.architecture, width=width
+            )
+
+        return self._fit(draft, 3, fit_time=fit_time)
+
+    def _cascade(self, names: list[str]) -> None:
+        """Low resolution and second stage, where a patch sees too little of a case."""
+        fullres = Wanted(name="3d_fullres", base="3d_fullres")
+        by_memory = self._volumes(fullres, self.grid, fit_time=False)
+        reference = self._reference(3, by_memory)
+        lowres, reason = plan_lowres(
+            by_memory,
+            self.grid,
+            lambda grid: self.drafter.draft("3d_lowres", grid, reference),
         )
+        if lowres is None:
+            self.decisions.extend(drop_cascade(names, self.drafter.request, reason))
+            return
+        spacing = " × ".join(f"{step:.3g}" for step in lowres.spacing_mm if step)
+        self.decisions.append(
+            Decision(topic="3d_lowres: spacing", value=f"{spacing} mm", reason=reason)
+        )
+        self.made["3d_lowres"] = self._finish(lowres)
+        if "3d_cascade_fullres" in names:
+            training = replace(by_memory.training, batch_dice=True)
+            second = plan_cascade(
+                replace(by_memory, training=training), "3d_cascade_fullres", "3d_lowres"
+            )
+            # A second stage at a coarser resolution would have nothing to add.
+            self.made[second.name] = self._finish(second, coarsen=False)
+
+    def _multipath(self, name: str) -> None:
+        time_s = self.budget.time_s
+        paths = plan_paths(
+            self.drafter,
+            self.grid,
+            self.planes,
+            self._share() * self.drafter.preset.reference[2],
+            lambda item: self._finish(
+                item, time_s=time_s and time_s * (1 - FUSION_SHARE) / (3 * len(self.planes))
+            ),
+        )
+        fusion = plan_fusion(self.drafter, self.grid, name, paths)
+        if time_s is not None:
+            training = replace(fusion.training, time_budget_s=FUSION_SHARE * time_s)
+            fusion = replace(fusion, training=training)
+        self.made.update({path.name: path for path in paths})
+        self.made[name] = fits(fusion, self.budget)
+        self.decisions.append(
+            Decision(
+                topic=f"{name}: paths",
+                value=", ".join(path.name for path in paths),
+                reason="three planes times three normalisations, joined by a small network that "
+                "is trained on held-out outputs",
+            )
+        )
+
+    def _share(self) -> float:
+        return self.memory_bytes / (self.drafter.preset.reference_gb * GIGABYTE)
+
+    def _reference(self, dims: int, like: Configuration | None = None) -> float:
+        """Feature map elements that fit the memory, by nnU-Net's numbers or like a draft's."""
+        reference = self._share() * self.drafter.preset.reference[dims]
+        if like is not None and self.budget.footprint is not None:
+            reference *= min(1.0, self._excess(like))
+        return reference
+
+    def _excess(self, item: Configuration) -> float:
+        """Memory that is there for a step relative to what one needs."""
+        return max(self.memory_bytes - BASE_BYTES, 1) / max(item.memory_bytes - BASE_BYTES, 1)
+
+    def _fit(
+        self,
+        draft: Callable[[float, int | None], Configuration],
+        dims: int,
+        *,
+        fit_time: bool = True,
+    ) -> Configuration:
+        """Drafts smaller patches, then narrower networks, until the memory is kept."""
+        reference = self._reference(dims)
+        item = draft(reference, None)
+        if not fit_time or self.budget.time_s is None:
+            item = self._fit_memory(item, draft, reference)
+        return self._finish(item) if fit_time else item
+
+    def _fit_memory(
+        self,
+        item: Configuration,
+        draft: Callable[[float, int | None], Configuration],
+        reference: float,
+    ) -> Configuration:
+        item = fits(item, self.budget)
+        family = find_family(item.network.architecture)
+        widths = sorted({candidate.width for candidate in family.candidates}, reverse=True)
+        convolutional = item.network.architecture.endswith("unet")
+        trial = item
+        for width in [None] if convolutional else [None, *widths[1:]]:
+            trial_reference = reference
+            trial = item if width is None else fits(draft(reference, width), self.budget)
+            for _ in range(FIT_ATTEMPTS):
+                if trial.memory_bytes <= self.memory_bytes or self.budget.footprint is None:
+                    return trial
+                smaller = self._shrink(trial, draft, trial_reference, width)
+                if smaller is None:
+                    break
+                trial, trial_reference = smaller
+        self.decisions.append(
+            Decision(
+                topic=f"{trial.name}: memory",
+                value=f"{trial.memory_bytes / GIGABYTE:.1f} GB",
+                reason=f"more than the {self.memory_bytes / GIGABYTE:.1f} GB that are there: no "
+                "smaller patch is sensible",
+            )
+        )
+        return trial
+
+    def _shrink(
+        self,
+        item: Configuration,
+        draft: Callable[[float, int | None], Configuration],
+        reference: float,
+        width: int | None,
+    ) -> tuple[Configuration, float] | None:
+        """The next smaller draft that should fit, judged by its work; None where there is none."""
+        goal = self._excess(item) * work_of(item)
+        for _ in range(MAX_SHRINKS):
+            reference *= 0.93
+            smaller = draft(reference, width)
+            if work_of(smaller) <= goal:
+                return fits(smaller, self.budget), reference
+        return None
+
+    def _finish(
+        self, item: Configuration, *, coarsen: bool = True, time_s: float | None = None
+    ) -> Configuration:
+        """Fits to the time where there is a budget, and writes down why."""
+        self.decisions.append(
+            Decision(
+                topic=f"{item.name}: patch and batch by memory",
+                value=f"{'×'.join(map(str, item.patch_size))}, batch {item.batch_size}",
+                reason=f"{self.memory_bytes / GIGABYTE:.1f} GB of memory, by nnU-Net's rules",
+            )
+        )
+        if self.budget.time_s is None:
+            weeks = ", which takes weeks on a CPU" if self.budget.device == "cpu" else ""
+            plan = item.training
+            self.decisions.append(
+                Decision(
+                    topic=f"{item.name}: schedule",
+                    value=f"{plan.epochs} epochs of {plan.steps_per_epoch} steps",
+                    reason=f"no time budget was given; this is nnU-Net's schedule{weeks}",
+                )
+            )
+            return fits(item, self.budget)
+        budget = replace(self.budget, time_s=time_s or self.budget.time_s)
+        fitted, reasons = fit_to_time(item, budget, coarsen=coarsen)
+        self.decisions.extend(reasons)
+        return fits(fitted, self.budget)
+
+
+def _orientation(orientations: set[str], *, canonical: bool) -> Decision:
+    listed = ", ".join(sorted(orientations))
+    if canonical:
+        reason = f"the cases have different orientations ({listed})"
+        if len(orientations) == 1:
+            reason = f"the recipe's; the cases are oriented {listed}"
+        return Decision(topic="orientation", value="LPS", reason=reason)
     return Decision(
         topic="orientation", value="as it is", reason=f"all cases are oriented {listed}"
     )
@@ -158,7 +393,3 @@ def _choose_network(budget: Budget, request: Request) -> tuple[str, str]:
     if gigabytes >= MEDIUM_GPU_GB:
         return "M", f"the GPU has {gigabytes:.0f} GB"
     return "plain", f"the GPU has only {gigabytes:.0f} GB"
-
-
-def _times(values: tuple[int, ...]) -> str:
-    return "×".join(map(str, values))

@@ -10,14 +10,15 @@ becomes smaller instead.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from autoseg.errors import UsageError
 from autoseg.planning.budget import Budget
-from autoseg.planning.memory import feature_map_elements, training_memory_bytes
-from autoseg.planning.topology import Topology, make_topology
-from autoseg.schema.plan import Configuration, Decision, NetworkSpec, TrainingPlan
+from autoseg.planning.families import Candidate, Family, find_family
+from autoseg.planning.memory import training_memory_bytes, work
+from autoseg.planning.topology import make_topology
+from autoseg.schema.plan import Configuration, Decision
 
 USABLE = 0.92
 """Share of a time budget that is spent in training steps; validation and saving take the rest."""
@@ -26,56 +27,28 @@ LONG_SCHEDULE = 20_000
 SMALLEST_AXIS = 32
 MIN_OBJECT_VOXELS = 12
 """Diameter that objects must keep when an image is coarsened."""
-MAX_FEATURES = {2: 512, 3: 320}
 VOXELS_PER_BATCH = 2**17
 MIN_BATCH_2D = 4
 EPOCHS = (10, 100)
 STEPS_PER_EPOCH = 40
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A network that may fit.
-
-    Attributes:
-        width: Features of the finest level.
-        deep_finest: Two convolutions at the finest level instead of one.
-        patch_share: Voxels of the patch's axes relative to the planned ones.
-        min_steps: Steps that it must see to be worth its cost.
-    """
-
-    width: int
-    deep_finest: bool
-    patch_share: float
-    min_steps: int
-
-
-CANDIDATES = (
-    Candidate(width=32, deep_finest=True, patch_share=1, min_steps=6000),
-    Candidate(width=32, deep_finest=False, patch_share=1, min_steps=2500),
-    Candidate(width=24, deep_finest=False, patch_share=1, min_steps=1500),
-    Candidate(width=16, deep_finest=False, patch_share=1, min_steps=400),
-    Candidate(width=16, deep_finest=False, patch_share=0.7, min_steps=400),
-    Candidate(width=16, deep_finest=False, patch_share=0.5, min_steps=300),
-    Candidate(width=8, deep_finest=False, patch_share=0.5, min_steps=200),
-    Candidate(width=8, deep_finest=False, patch_share=0.35, min_steps=0),
-)
-
-
 def fit_to_time(
-    configuration: Configuration, budget: Budget
+    configuration: Configuration, budget: Budget, *, coarsen: bool = True
 ) -> tuple[Configuration, list[Decision]]:
     """Chooses network, patch, batch and number of steps for a time budget.
 
     Args:
         configuration: Planned by memory; its patch is the largest that is considered.
         budget: With `time_s` and `step_s`.
+        coarsen: Whether the resolution may be lowered.
 
     Returns:
         The configuration for the budget, and the reasons.
     """
     if budget.time_s is None or budget.step_s is None:
         raise UsageError("Fitting to time needs a time budget and a stopwatch.")
+    family = _short_family(configuration)
     measured: list[str] = []
 
     def steps_of(item: Configuration) -> tuple[int, float]:
@@ -90,18 +63,21 @@ def fit_to_time(
         )
         return steps, seconds
 
-    smallest = _apply(configuration, CANDIDATES[-1])
+    def apply(candidate: Candidate) -> Configuration:
+        return _apply(configuration, candidate, family, coarsen=coarsen)
+
+    smallest = apply(family.candidates[-1])
     _, seconds = steps_of(smallest)
-    per_element = seconds / _cost(smallest)
-    planned_s = per_element * _cost(configuration)
+    per_unit = seconds / work_of(smallest)
+    planned_s = per_unit * work_of(configuration)
     if USABLE * budget.time_s / planned_s > 0.6 * LONG_SCHEDULE:
         steps, _ = steps_of(configuration)
         if steps >= LONG_SCHEDULE:
             return _long(configuration, budget.time_s, steps, measured)
     chosen, steps = smallest, int(USABLE * budget.time_s / seconds)
-    for candidate in CANDIDATES:
-        trial = _apply(configuration, candidate)
-        guess = USABLE * budget.time_s / (per_element * _cost(trial))
+    for candidate in family.candidates:
+        trial = apply(candidate)
+        guess = USABLE * budget.time_s / (per_unit * work_of(trial))
         too_large = trial.memory_bytes > budget.memory_bytes and candidate.min_steps > 0
         if too_large or guess < 0.6 * candidate.min_steps:
             continue
@@ -111,14 +87,7 @@ def fit_to_time(
         if trial_steps >= candidate.min_steps:
             chosen, steps = trial, trial_steps
             break
-    epochs = min(max(steps // STEPS_PER_EPOCH, EPOCHS[0]), EPOCHS[1])
-    steps_per_epoch = max(1, steps // epochs)
-    training = replace(
-        chosen.training,
-        time_budget_s=budget.time_s,
-        epochs=epochs,
-        steps_per_epoch=steps_per_epoch,
-    )
+    training = set_schedule(chosen, budget.time_s, steps).training
     name = configuration.name
     spacing = " × ".join("case" if step is None else f"{step:.3g}" for step in chosen.spacing_mm)
     coarsened = " coarsened," if chosen.spacing_mm != configuration.spacing_mm else ""
@@ -140,6 +109,36 @@ def fit_to_time(
     return replace(chosen, training=training), decisions
 
 
+def set_schedule(configuration: Configuration, time_s: float, steps: int) -> Configuration:
+    """The configuration with epochs for a number of steps that the clock ends."""
+    epochs = min(max(steps // STEPS_PER_EPOCH, EPOCHS[0]), EPOCHS[1])
+    training = replace(
+        configuration.training,
+        time_budget_s=time_s,
+        epochs=epochs,
+        steps_per_epoch=max(1, steps // epochs),
+    )
+    return replace(configuration, training=training)
+
+
+def estimate_step_s(
+    configuration: Configuration, step_s: Callable[[Configuration], float]
+) -> float:
+    """Seconds of a training step, from a measured one of a small network of the same kind.
+
+    A rough figure (wide networks compute more per value that they store), for people to read.
+    """
+    family = _short_family(configuration)
+    small = _apply(configuration, family.candidates[-1], family, coarsen=True)
+    return step_s(small) * work_of(configuration) / work_of(small)
+
+
+def _short_family(configuration: Configuration) -> Family:
+    """What a short training uses: plain networks where a family has no candidates."""
+    family = find_family(configuration.network.architecture)
+    return family if family.candidates else find_family("plain_unet")
+
+
 def _long(
     configuration: Configuration, time_s: float, steps: int, measured: Sequence[str]
 ) -> tuple[Configuration, list[Decision]]:
@@ -157,15 +156,18 @@ def _long(
     return replace(configuration, training=training), [decision]
 
 
-def _cost(configuration: Configuration) -> float:
+def work_of(configuration: Configuration) -> float:
+    """A measure of the work of a training step."""
     outputs = configuration.labels.num_outputs
-    elements = feature_map_elements(configuration.network, configuration.patch_size, outputs)
-    return float(elements * configuration.batch_size)
+    amount = work(configuration.network, configuration.patch_size, outputs)
+    return amount * configuration.batch_size
 
 
-def _apply(configuration: Configuration, candidate: Candidate) -> Configuration:
+def _apply(
+    configuration: Configuration, candidate: Candidate, family: Family, *, coarsen: bool
+) -> Configuration:
     """The configuration with a candidate's network, resolution, patch and batch."""
-    dims = configuration.dimensions
+    dims, axes = configuration.dimensions, configuration.patch_axes
     shares = [
         candidate.patch_share
         if size > SMALLEST_AXIS and size * candidate.patch_share >= SMALLEST_AXIS
@@ -173,74 +175,41 @@ def _apply(configuration: Configuration, candidate: Candidate) -> Configuration:
         for size in configuration.patch_size
     ]
     patch = [size * share for size, share in zip(configuration.patch_size, shares, strict=True)]
-    spacing = [step or 1.0 for step in configuration.spacing_mm[-dims:]]
-    if _may_coarsen(configuration, shares):
+    spacing = [configuration.spacing_mm[axis] or 1.0 for axis in axes]
+    if coarsen and _may_coarsen(configuration, shares):
         spacing = [step / share for step, share in zip(spacing, shares, strict=True)]
+        target = list(configuration.spacing_mm)
+        for axis, step in zip(axes, spacing, strict=True):
+            target[axis] = step
         configuration = replace(
             configuration,
-            spacing_mm=(*configuration.spacing_mm[:-dims], *spacing),
+            spacing_mm=tuple(target),
             median_shape=tuple(
                 size * share for size, share in zip(configuration.median_shape, shares, strict=True)
             ),
         )
     topology = make_topology(spacing, patch)
-    network = _network(topology, candidate)
     voxels = math.prod(topology.patch_size)
     if dims == 2:
         batch_size = min(configuration.batch_size, max(MIN_BATCH_2D, VOXELS_PER_BATCH // voxels))
     else:
         batch_size = 2
-    return replace(
+    changed = replace(
         configuration,
         patch_size=topology.patch_size,
         batch_size=batch_size,
-        network=network,
-        training=short_training(configuration.training),
-        memory_bytes=training_memory_bytes(
-            network,
-            topology.patch_size,
-            batch_size,
-            len(configuration.channels),
-            configuration.labels.num_outputs,
-        ),
+        network=family.spec(topology, candidate.width, candidate.deep),
+        training=family.short(configuration.training),
     )
+    return replace(changed, memory_bytes=training_memory_bytes(changed))
 
 
 def _may_coarsen(configuration: Configuration, shares: Sequence[float]) -> bool:
     """Whether the smallest objects stay large enough at a coarser spacing."""
     if min(shares) == 1 or configuration.object_mm is None:
         return False
-    spacing = configuration.spacing_mm[-configuration.dimensions :]
+    spacing = [configuration.spacing_mm[axis] for axis in configuration.patch_axes]
     coarsened = [
         step / share for step, share in zip(spacing, shares, strict=True) if step and share < 1
     ]
     return configuration.object_mm >= MIN_OBJECT_VOXELS * max(coarsened)
-
-
-def _network(topology: Topology, candidate: Candidate) -> NetworkSpec:
-    stages = len(topology.strides)
-    finest = 2 if candidate.deep_finest else 1
-    limit = MAX_FEATURES[len(topology.patch_size)] * candidate.width // 32
-    return NetworkSpec(
-        architecture="plain_unet",
-        features=tuple(min(limit, candidate.width * 2**stage) for stage in range(stages)),
-        kernel_sizes=topology.kernel_sizes,
-        strides=topology.strides,
-        encoder_blocks=(finest, *(2,) * (stages - 1)),
-        decoder_blocks=(*(2,) * (stages - 2), finest)[: stages - 1],
-    )
-
-
-def short_training(training: TrainingPlan) -> TrainingPlan:
-    """AdamW with one cycle and averaged weights, for schedules of minutes to hours."""
-    return replace(
-        training,
-        optimiser="adamw",
-        learning_rate=3e-3,
-        weight_decay=0.01,
-        momentum=0.9,
-        schedule="one_cycle",
-        batch_dice=True,
-        foreground_fraction=0.5,
-        weight_average=0.99,
-    )

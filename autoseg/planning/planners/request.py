@@ -1,16 +1,18 @@
-"""What the user asks a planner for, and the measures that planners start from."""
+"""What the user asks a planner for: names of configurations and networks."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
-import numpy as np
+from autoseg.errors import UnknownNameError
+from autoseg.schema.recipe import Recipe
 
-from autoseg.schema.dataset import Dataset
-from autoseg.schema.fingerprint import Fingerprint
-from autoseg.schema.plan import IntensityStatistics
-
-CONFIGURATIONS = ("2d", "3d_fullres")
+BASES = ("2d", "2.5d", "3d_fullres", "3d_lowres", "3d_cascade_fullres", "multipath_2.5d")
+PLANES = {"axial": "S", "coronal": "P", "sagittal": "L"}
+"""Plane → world axis that it cuts."""
+ALL = "all"
+_NAME = re.compile(rf"({'|'.join(map(re.escape, BASES))})(?:_({'|'.join(PLANES)}))?(?:_(\w+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,95 +20,53 @@ class Request:
     """What the user asks for.
 
     Attributes:
-        configurations: Names, or empty for all that fit the data.
+        configurations: Names, "all", or empty for the usual ones.
         network: plain, M, L or XL, or None for the planner's choice.
+        memory: Whether the budget's memory was named by the user, and not only found.
         seed: Seed of folds, weights and patches.
+        recipe: What is known about the data set, or None.
     """
 
     configurations: tuple[str, ...] = ()
     network: str | None = None
+    memory: bool = False
     seed: int = 0
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measures:
-    """The numbers of a fingerprint that planning needs.
+class Wanted:
+    """A configuration by the parts of its name.
 
     Attributes:
-        spacings: Per case (z, y, x).
-        shapes: Per case after cropping (z, y, x).
-        intensities: Per channel.
-        relative_size_after_crop: Median share that the crop keeps.
-        num_cases: Number of training cases.
-        num_label_names: Names in dataset.json's labels, with background and ignore.
-        object_mm: Diameter of the smallest class's objects, or None where nothing is labelled.
+        name: Such as 2.5d_coronal or 3d_fullres_primus.
+        base: One of `BASES`.
+        plane: Plane of a two-dimensional network's slices, or None for the finest.
+        architecture: Architecture, or None for the preset's.
     """
 
-    spacings: tuple[tuple[float, ...], ...]
-    shapes: tuple[tuple[int, ...], ...]
-    intensities: tuple[IntensityStatistics, ...]
-    relative_size_after_crop: float
-    num_cases: int
-    num_label_names: int
-    object_mm: float | None
+    name: str
+    base: str
+    plane: str | None = None
+    architecture: str | None = None
+
+    @property
+    def dimensions(self) -> int:
+        """2 or 3."""
+        return 2 if self.base in ("2d", "2.5d") else 3
 
 
-def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) -> Measures:
-    """Takes from a fingerprint what planning needs.
+def parse_configuration(name: str) -> Wanted:
+    """Takes the name of a configuration apart.
 
-    Args:
-        dataset: The data set.
-        fingerprint: Its fingerprint.
-        canonical: Axes as they are after all cases were turned to LPS.
+    Raises:
+        UnknownNameError: There is no such configuration.
     """
-    spacings, shapes = [], []
-    for record in fingerprint.cases.values():
-        order = canonical_order(record.orientation) if canonical else (0, 1, 2)
-        spacings.append(tuple(record.spacing_mm[axis] for axis in order))
-        shapes.append(tuple(record.shape_after_crop[axis] for axis in order))
-    return Measures(
-        spacings=tuple(spacings),
-        shapes=tuple(shapes),
-        intensities=fingerprint.intensities,
-        relative_size_after_crop=fingerprint.relative_size_after_crop,
-        num_cases=len(dataset.cases),
-        num_label_names=len(dataset.labels.classes) + 1 + (dataset.labels.ignore is not None),
-        object_mm=object_diameter_mm(fingerprint),
-    )
-
-
-def object_diameter_mm(fingerprint: Fingerprint) -> float | None:
-    """Diameter of a ball (disc) of the size of a class's largest component.
-
-    The median over the cases of each class, of which the smallest.
-    """
-    diameters: dict[str, list[float]] = {}
-    for record in fingerprint.cases.values():
-        for value, label in record.labels.items():
-            volume_mm3 = 1000 * label.component_ml[2]
-            if record.dimensions == 2:
-                diameter = 2 * float(np.sqrt(volume_mm3 / np.pi))
-            else:
-                diameter = float(np.cbrt(6 * volume_mm3 / np.pi))
-            diameters.setdefault(value, []).append(diameter)
-    return min((float(np.median(items)) for items in diameters.values()), default=None)
-
-
-def canonical_order(orientation: str) -> tuple[int, int, int]:
-    """For the LPS axes z, y, x: which array axis of an image with this orientation it is."""
-    world = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
-    order = [0, 0, 0]
-    for index_axis, letter in enumerate(orientation):
-        order[2 - world[letter]] = 2 - index_axis
-    return order[0], order[1], order[2]
-
-
-def median_shape(measures: Measures, spacing: tuple[float, ...]) -> tuple[float, ...]:
-    """Median over the cases of the shape at a spacing."""
-    shapes = np.array(
-        [
-            np.round(np.asarray(have) / np.asarray(spacing) * np.asarray(shape)).astype(int)
-            for have, shape in zip(measures.spacings, measures.shapes, strict=True)
-        ]
-    )
-    return tuple(float(value) for value in np.median(shapes, axis=0))
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise UnknownNameError("configuration", name, (*BASES, "3d_fullres_ARCHITECTURE", ALL))
+    base, plane, architecture = match.groups()
+    composed = base in ("3d_cascade_fullres", "multipath_2.5d")
+    if (plane and base not in ("2d", "2.5d")) or (composed and architecture):
+        raise UnknownNameError("configuration", name, (*BASES, "3d_fullres_ARCHITECTURE", ALL))
+    return Wanted(name=name, base=base, plane=plane, architecture=architecture)

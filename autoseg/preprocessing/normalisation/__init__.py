@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.preprocessing.normalisation.ct import ct
+from autoseg.preprocessing.normalisation.percentile import percentile
 from autoseg.preprocessing.normalisation.rescale import none, rescale_0_1, rgb_0_1
 from autoseg.preprocessing.normalisation.zscore import zscore
 from autoseg.registry import Registry
@@ -25,6 +26,7 @@ NORMALISATIONS: Registry[Normalisation] = Registry(
         "ct": ct,
         "zscore": zscore,
         "rescale_0_1": rescale_0_1,
+        "percentile": percentile,
         "rgb_0_1": rgb_0_1,
         "none": none,
     },
@@ -36,6 +38,7 @@ _BY_CHANNEL_NAME = {
     "zscore": "zscore",
     "rescale_to_0_1": "rescale_0_1",
     "rgb_to_0_1": "rgb_0_1",
+    "percentile": "percentile",
 }
 
 

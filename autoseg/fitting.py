@@ -1,0 +1,235 @@
+"""Trains the network of a run, and before it what the network builds on."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint
+from autoseg.errors import InputError
+from autoseg.inference.models import load_models
+from autoseg.inference.network import Options, load_network, stage_input
+from autoseg.planning.folds import Fold
+from autoseg.preprocessing.case import PreprocessedCase
+from autoseg.preprocessing.stage_store import StageStore
+from autoseg.preprocessing.store import Store, store_key
+from autoseg.runlog import log_file
+from autoseg.schema import serialise
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.plan import Configuration
+from autoseg.training.setup import make_room
+from autoseg.training.trainer import Task, Trainer
+from autoseg.workspace import Run, Workspace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training in a workspace.
+
+    Attributes:
+        place: The workspace; its cases are preprocessed.
+        dataset: The data set.
+        folds: All folds of the workspace.
+        fold: Number of the fold, or "all".
+        cases: Training and validation cases of the fold.
+        device: cpu, cuda or mps.
+        workers: Threads that make batches.
+    """
+
+    place: Workspace
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    fold: int | str
+    cases: Fold
+    device: str
+    workers: int
+
+
+def fit(
+    job: Job,
+    run: Run,
+    item: Configuration,
+    *,
+    resumes: bool,
+    started: float | None = None,
+    previous_store: StageStore | None = None,
+) -> Checkpoint:
+    """Trains one network.
+
+    Args:
+        job: What for.
+        run: Where everything is written.
+        item: The network.
+        resumes: Go on from the run's last checkpoint.
+        started: `time.perf_counter()` when the time budget began.
+        previous_store: Predictions that the network gets as input.
+    """
+    cases = job.cases
+    task = Task(
+        configuration=item,
+        store=Store(job.place.preprocessed(store_key(item))),
+        train_cases=cases.train,
+        val_cases=cases.val,
+        provenance=Provenance(
+            dataset=job.dataset.name,
+            fold=str(job.fold),
+            train_cases=cases.train,
+            val_cases=cases.val,
+            file_ending=job.dataset.file_ending,
+            steps=0,
+            val_dice=None,
+        ),
+        run=run,
+        previous_store=previous_store,
+    )
+    logger.info(
+        "Training %s fold %s on %s: %d cases, %d for validation.",
+        item.name,
+        job.fold,
+        job.device,
+        len(cases.train),
+        len(cases.val),
+    )
+    trainer = Trainer(task, device=job.device, workers=job.workers)
+    if resumes:
+        trainer.resume()
+        return trainer.fit()
+    return trainer.fit(started)
+
+
+def missing_models(place: Workspace, names: Iterable[str], num_folds: int) -> list[str]:
+    """Commands that train what a cascade's second stage needs and what is not there yet."""
+    return [
+        f"autoseg_train {place.root} {name} {fold}"
+        for name in names
+        for fold in range(num_folds)
+        if not place.run(name, fold).final.is_file()
+    ]
+
+
+def cascade_inputs(
+    job: Job, item: Configuration, stages: Mapping[str, Configuration]
+) -> StageStore:
+    """Predictions of a cascade's first stage for every case, by the fold that did not learn it.
+
+    Raises:
+        InputError: Folds of the first stage are not trained, or leave cases out.
+    """
+    assert item.previous is not None
+    (name,) = item.previous.names
+    missing = missing_models(job.place, (name,), len(job.folds))
+    if missing:
+        raise InputError(
+            f"{item.name} learns from the predictions of {name} for all cases, but "
+            f"{len(missing)} of its {len(job.folds)} folds are not trained. Run:\n"
+            + "\n".join(missing)
+        )
+    wanted = set(job.cases.train) | set(job.cases.val)
+    if left := sorted(wanted - {case for fold in job.folds for case in fold.val}):
+        raise InputError(
+            f"{job.place.splits}: '{left[0]}' ({len(left)} in all) is in no fold's validation "
+            f"part, so that no network of {name} can predict it. Use folds that cover all cases."
+        )
+    store = StageStore(job.place.root / "stages" / f"{name}-for-{store_key(item)}")
+    for number, fold in enumerate(job.folds):
+        cases = [case for case in fold.val if case in wanted]
+        run = job.place.run(name, number)
+        _predict_stage(job, item, [run.final], [stages[name]], cases, store)
+    return store
+
+
+def fit_paths(
+    job: Job,
+    run: Run,
+    item: Configuration,
+    stages: Mapping[str, Configuration],
+    *,
+    resume: bool,
+) -> tuple[Job, StageStore]:
+    """Trains the paths of a multi-path network and predicts what its fusion learns from.
+
+    The cases of the next fold are held out from the paths: the fusion learns from their
+    predictions, which are as good or bad as those of new cases.
+
+    Returns:
+        The fusion's job, and the paths' predictions for its cases.
+    """
+    assert item.previous is not None
+    held_out = inner_fold(job)
+    inner = tuple(case for case in job.cases.train if case not in set(held_out))
+    names = item.previous.names
+    for position, name in enumerate(names):
+        path = run.path(name)
+        logger.info("Path %d of %d: %s", position + 1, len(names), name)
+        if path.final.is_file():
+            logger.info("%s is trained already.", path.folder)
+            continue
+        resumes = resume and path.last.is_file()
+        make_room(path, resume=resume, overwrite=False)
+        parts = Fold(train=inner, val=job.cases.val or held_out)
+        with log_file(path.log):
+            if not path.configuration.is_file():
+                serialise.save(stages[name], path.configuration)
+            kept = serialise.load(Configuration, path.configuration)
+            fit(replace(job, cases=parts), path, kept, resumes=resumes, started=time.perf_counter())
+    paths = [run.path(name) for name in names]
+    trained = [load_checkpoint(path.final).configuration for path in paths]
+    store = StageStore(run.stage_inputs)
+    cases = (*held_out, *job.cases.val)
+    _predict_stage(job, item, [path.final for path in paths], trained, cases, store)
+    return replace(job, cases=Fold(train=held_out, val=job.cases.val)), store
+
+
+def inner_fold(job: Job) -> tuple[str, ...]:
+    """Cases that are held out from the paths: those of the next fold.
+
+    Raises:
+        InputError: There is only one fold.
+    """
+    if len(job.folds) < 2:
+        raise InputError(
+            f"{job.place.splits}: has one fold; a multi-path network needs a second one, whose "
+            "cases it learns to join its paths on."
+        )
+    number = 0 if not isinstance(job.fold, int) else (job.fold + 1) % len(job.folds)
+    train = set(job.cases.train)
+    return tuple(case for case in job.folds[number].val if case in train)
+
+
+def _predict_stage(
+    job: Job,
+    item: Configuration,
+    files: Sequence[Path],
+    configurations: Sequence[Configuration],
+    cases: Sequence[str],
+    store: StageStore,
+) -> None:
+    """Predicts cases from the workspace's preprocessed ones; those that are done are kept."""
+    source = json.dumps(
+        [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
+    )
+    todo = [case for case in cases if not store.is_complete(case, source)]
+    if not todo:
+        return
+    options = Options(device=job.device)
+    previous = [[load_network(model, options, {})] for model in load_models(files)]
+    stores = {
+        store_key(other): Store(job.place.preprocessed(store_key(other)), cache_bytes=0)
+        for other in (item, *configurations)
+    }
+    for case in tqdm(todo, desc="First stage", unit="case", disable=None):
+        done = {
+            key: PreprocessedCase(
+                image=part.read(case).image[:], labels=None, trace=part.trace(case)
+            )
+            for key, part in stores.items()
+        }
+        store.write(case, stage_input(item, previous, done, {}), source)

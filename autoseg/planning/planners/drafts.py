@@ -1,0 +1,246 @@
+"""Drafts configurations: patch and batch by nnU-Net's rules, everything else around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autoseg.errors import InputError
+from autoseg.planning.budget import Budget
+from autoseg.planning.families import find_family
+from autoseg.planning.measures import Measures, median_shape
+from autoseg.planning.memory import feature_map_elements, training_memory_bytes
+from autoseg.planning.planners.presets import Preset, nnunet_training
+from autoseg.planning.planners.request import ALL, BASES, Request, Wanted, parse_configuration
+from autoseg.planning.topology import Topology, initial_patch, make_topology, shrink
+from autoseg.preprocessing.normalisation import normalisation_for
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.plan import ChannelPlan, Configuration, Decision, IntensityStatistics
+
+REFERENCE_BATCH = {2: 12, 3: 2}
+MIN_BATCH = 2
+MASK_BELOW = 0.75
+"""Statistics come from the non-zero mask where the crop keeps less than this."""
+DROPPED = "dropped"
+"""Value of the decision that a configuration is not planned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """The cases at a target spacing.
+
+    Attributes:
+        spacing: Per axis of the transposed image.
+        shape: Median shape of the cases.
+        exact_shape: The same before rounding, for nnU-Net's bound of the batch.
+    """
+
+    spacing: tuple[float, ...]
+    shape: tuple[float, ...]
+    exact_shape: tuple[float, ...]
+
+
+def make_grid(measures: Measures, spacing: Sequence[float], transpose: Sequence[int]) -> Grid:
+    """The cases at a spacing (z, y, x), transposed."""
+    shape = median_shape(measures, tuple(spacing))
+    ordered = tuple(shape[axis] for axis in transpose)
+    return Grid(
+        spacing=tuple(spacing[axis] for axis in transpose), shape=ordered, exact_shape=ordered
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drafter:
+    """What the configurations of a plan have in common.
+
+    Attributes:
+        dataset: The data set.
+        measures: From the fingerprint.
+        request: What the user asked for.
+        preset: Network and reference numbers.
+        transpose: Axis order.
+        canonical: All cases are turned to LPS first.
+        mirrored: Axes of the transposed image that are mirrored.
+    """
+
+    dataset: Dataset
+    measures: Measures
+    request: Request
+    preset: Preset
+    transpose: tuple[int, int, int]
+    canonical: bool = False
+    mirrored: tuple[int, ...] = (0, 1, 2)
+
+    def draft(
+        self,
+        name: str,
+        grid: Grid,
+        reference: float,
+        *,
+        architecture: str | None = None,
+        width: int | None = None,
+        slice_axis: int | None = None,
+        num_slices: int = 1,
+    ) -> Configuration:
+        """Drafts a configuration.
+
+        Args:
+            name: Its name.
+            grid: The cases at its spacing.
+            reference: Feature map elements that fit the memory.
+            architecture: The preset's where it is None.
+            width: Features of the finest level, the family's where it is None.
+            slice_axis: Axis along which slices are taken; None for three dimensions.
+            num_slices: Slices that a two-dimensional network sees.
+        """
+        axes = tuple(axis for axis in range(3) if axis != slice_axis)
+        topology, batch_size = self._sizes(grid, axes, reference)
+        family = find_family(architecture or self.preset.family)
+        network = family.spec(topology, width or family.width, True)
+        training = nnunet_training(self.dataset.labels, len(axes))
+        if self.request.recipe and self.request.recipe.foreground_fraction is not None:
+            fraction = self.request.recipe.foreground_fraction
+            training = replace(training, foreground_fraction=fraction)
+        mirror_axes = tuple(position for position, axis in enumerate(axes) if axis in self.mirrored)
+        spacing: tuple[float | None, ...] = grid.spacing
+        if slice_axis is not None and self._keeps_slices(grid, slice_axis):
+            spacing = tuple(
+                None if axis == slice_axis else step for axis, step in enumerate(grid.spacing)
+            )
+        configuration = Configuration(
+            name=name,
+            spacing_mm=spacing,
+            orientation="LPS" if self.canonical else None,
+            transpose=self.transpose,
+            channels=self.channels(),
+            labels=self.dataset.labels,
+            patch_size=topology.patch_size,
+            batch_size=batch_size,
+            median_shape=tuple(grid.shape[axis] for axis in axes),
+            object_mm=self.measures.object_mm,
+            network=network,
+            training=replace(family.training(training), mirror_axes=mirror_axes),
+            memory_bytes=0,
+            seed=self.request.seed,
+            num_slices=num_slices,
+            slice_axis=slice_axis or 0,
+        )
+        return replace(configuration, memory_bytes=training_memory_bytes(configuration))
+
+    def _keeps_slices(self, grid: Grid, slice_axis: int) -> bool:
+        """Slices are never resampled among each other.
+
+        Where resampling would change nothing, the spacing of three dimensions stands in the plan,
+        so that both kinds of configurations share their preprocessed cases.
+        """
+        steps = {case[self.transpose[slice_axis]] for case in self.measures.spacings}
+        return any(abs(value - grid.spacing[slice_axis]) > 1e-6 for value in steps)
+
+    def channels(self) -> tuple[ChannelPlan, ...]:
+        """Normalisation of every channel."""
+        use_mask = self.measures.relative_size_after_crop < MASK_BELOW
+        recipe = self.request.recipe
+        named = recipe.channels if recipe else {}
+        return tuple(
+            plan_channel(
+                channel,
+                named.get(channel) or normalisation_for(channel),
+                statistics,
+                use_mask=use_mask,
+            )
+            for channel, statistics in zip(
+                self.dataset.channel_names, self.measures.intensities, strict=True
+            )
+        )
+
+    def _sizes(self, grid: Grid, axes: Sequence[int], reference: float) -> tuple[Topology, int]:
+        """Patch and batch: the patch shrinks until it fits, then the batch fills the memory."""
+        spacing = [grid.spacing[axis] for axis in axes]
+        shape = [grid.shape[axis] for axis in axes]
+        preset, dims = self.preset, len(axes)
+        family = find_family(preset.family)
+        topology = make_topology(spacing, initial_patch(spacing, shape))
+        batch = REFERENCE_BATCH[dims]
+
+        def estimate(candidate: Topology) -> float:
+            spec = family.spec(candidate, family.width, True)
+            return feature_map_elements(spec, candidate.patch_size, self.measures.num_label_names)
+
+        needed = estimate(topology)
+        divisor = 1.0 if preset.shrink_per_reference_batch else batch / 2
+        while needed / divisor > reference:
+            smaller = shrink(topology, spacing, shape)
+            if smaller is None:
+                break
+            topology = smaller
+            needed = estimate(topology)
+        voxels = float(np.prod(grid.exact_shape)) * self.measures.num_cases
+        cap = round(voxels * preset.share_of_dataset / float(np.prod(topology.patch_size)))
+        return topology, max(min(round(reference / needed * batch), cap), MIN_BATCH)
+
+
+def plan_channel(
+    name: str, normalisation: str, statistics: IntensityStatistics, *, use_mask: bool
+) -> ChannelPlan:
+    """Normalisation of one channel."""
+    return ChannelPlan(
+        name=name,
+        normalisation=normalisation,
+        use_mask=use_mask and normalisation == "zscore",
+        statistics=statistics if normalisation == "ct" else None,
+    )
+
+
+def fits(configuration: Configuration, budget: Budget) -> Configuration:
+    """The configuration with the best estimate of its memory that there is."""
+    if budget.footprint is None:
+        return configuration
+    return replace(configuration, memory_bytes=budget.footprint(configuration))
+
+
+def wanted_configurations(
+    measures: Measures,
+    request: Request,
+    decisions: list[Decision],
+    *,
+    usual: Sequence[str],
+    everything: Sequence[str],
+) -> list[Wanted]:
+    """Which configurations to plan; 3D is dropped, with its reason, for 2D images.
+
+    Args:
+        measures: From the fingerprint.
+        request: Names, "all", or none for the usual ones.
+        decisions: What is dropped is added here.
+        usual: Names of the usual configurations.
+        everything: Names that "all" stands for.
+
+    Raises:
+        InputError: A configuration that was asked for by name does not fit the data.
+        UnknownNameError: A name is unknown.
+    """
+    named = [name for name in request.configurations if name != ALL]
+    pool = everything if ALL in request.configurations else () if named else usual
+    names = list(dict.fromkeys((*pool, *named)))
+    wanted = sorted(map(parse_configuration, names), key=lambda item: BASES.index(item.base))
+    for item in wanted:
+        if item.architecture is not None:
+            find_family(item.architecture)
+    if not all(shape[0] == 1 for shape in measures.shapes):
+        return wanted
+    kept = []
+    for item in wanted:
+        if item.base == "2d" and item.plane is None:
+            kept.append(item)
+        elif item.name in named:
+            raise InputError(
+                f"The images are two-dimensional: --configurations {item.name} does not fit "
+                "them, only 2d does."
+            )
+        else:
+            decisions.append(
+                Decision(topic=item.name, value=DROPPED, reason="the images are two-dimensional")
+            )
+    return kept

@@ -1,0 +1,116 @@
+"""Memory of a training, found without running it: a step is traced with empty tensors."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from autoseg.architectures import build_network
+from autoseg.losses import LOSSES
+from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.precision import memory_format
+from autoseg.preprocessing.store import CACHE_BYTES, SMALL_BYTES
+from autoseg.schema.plan import Configuration
+
+PROCESS_BYTES = {"cpu": 360 * 2**20, "cuda": 600 * 2**20, "mps": 600 * 2**20}
+"""The interpreter with torch and our libraries; on a GPU its context and the libraries' scratch."""
+FRAGMENTATION = 1.6
+"""Memory that the allocator keeps beyond what is alive, in copies of all parameters (measured)."""
+MOMENTS = {"sgd": 1, "adamw": 2}
+
+
+class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Adds up the bytes of all tensors that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.bytes = 0
+        self.peak = 0
+        self._known: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = function(*args, **(kwargs or {}))
+        for item in tree_leaves(result):
+            if isinstance(item, Tensor):
+                self._add(item)
+        return result
+
+    def _add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._known:
+            return
+        self._known[key] = weakref.ref(storage, lambda _: self._remove(key, size))
+        self.bytes += size
+        self.peak = max(self.peak, self.bytes)
+
+    def _remove(self, key: int, size: int) -> None:
+        self._known.pop(key, None)
+        self.bytes -= size
+
+
+def training_footprint(configuration: Configuration, device: str, cases: Sequence[int] = ()) -> int:
+    """Bytes of the process that trains a configuration: resident memory, or the GPU's.
+
+    Args:
+        configuration: Network, patch, batch and optimiser.
+        device: cpu, cuda or mps.
+        cases: Size of every preprocessed case; small ones stay in memory on the CPU's side.
+    """
+    parameters, peak = trace_step(configuration, device)
+    plan = configuration.training
+    copies = MOMENTS[plan.optimiser] + (1 if plan.weight_average else 0)
+    total = PROCESS_BYTES[device] + peak + int(parameters * copies)
+    if device == "cpu":
+        cached = sum(size for size in cases if size <= SMALL_BYTES)
+        total += int(parameters * FRAGMENTATION) + min(cached, CACHE_BYTES)
+    return total
+
+
+def count_parameters(configuration: Configuration) -> int:
+    """Parameters of a configuration's network, of any architecture."""
+    with torch.device("meta"):
+        network = build_network(
+            configuration.network, configuration.in_channels, configuration.labels.num_outputs
+        )
+    return sum(item.numel() for item in network.parameters())
+
+
+def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
+    """Traces one training step.
+
+    Returns:
+        Bytes of the parameters, and the peak of everything that is alive during forward and
+        backward pass, parameters and gradients included.
+    """
+    outputs = configuration.labels.num_outputs
+    batch, patch = configuration.batch_size, configuration.patch_size
+    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    # Traced as on a CPU, whose kernels are known everywhere, in the device's number format.
+    layout = memory_format(torch.device("cpu"), configuration.dimensions)
+    half = device == "cuda"
+    with FakeTensorMode(allow_non_fake_inputs=True), _Live() as live:
+        network = build_network(configuration.network, configuration.in_channels, outputs).train()
+        parameters = sum(item.numel() * item.element_size() for item in network.parameters())
+        image = torch.empty(batch, configuration.in_channels, *patch)
+        image = image.contiguous(memory_format=layout)
+        if configuration.labels.has_regions:
+            target = torch.zeros(batch, outputs, *patch, dtype=torch.bool)
+        else:
+            target = torch.zeros(batch, *patch, dtype=torch.int64)
+        ignore = configuration.labels.ignore_index is not None
+        mask = torch.ones(batch, *patch, dtype=torch.bool) if ignore else None
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            logits = network(image)
+            if not configuration.training.deep_supervision:
+                logits = logits[:1]
+            value = loss(logits, target, mask)
+        torch.autograd.backward(value)
+    return parameters, live.peak
