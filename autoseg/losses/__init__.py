@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from torch import nn
 
@@ -16,5 +17,7 @@ LOSSES: Registry[LossBuilder] = Registry(
     {
         "dice_cross_entropy": DiceCrossEntropy,
         "dice_binary_cross_entropy": DiceBinaryCrossEntropy,
+        "present_dice_cross_entropy": partial(DiceCrossEntropy, present_only=True),
+        "present_dice_binary_cross_entropy": partial(DiceBinaryCrossEntropy, present_only=True),
     },
 )

@@ -10,7 +10,12 @@ SMOOTH = 1e-5
 
 
 def soft_dice_loss(
-    probabilities: Tensor, one_hot: Tensor, valid_mask: Tensor | None, *, batch_dice: bool
+    probabilities: Tensor,
+    one_hot: Tensor,
+    valid_mask: Tensor | None,
+    *,
+    batch_dice: bool,
+    present_only: bool = False,
 ) -> Tensor:
     """One minus the mean soft Dice of all given channels.
 
@@ -19,17 +24,23 @@ def soft_dice_loss(
         one_hot: [b, c, *space], bool or float.
         valid_mask: [b, *space] bool, or None where every voxel counts.
         batch_dice: Sums run over the batch as well.
+        present_only: Only channels that have a voxel count. Absent ones have a Dice near 0 whatever
+            is predicted, which with many small classes hides those that are there.
     """
     if valid_mask is not None:
         probabilities = probabilities * valid_mask[:, None]
         one_hot = one_hot * valid_mask[:, None]
     axes = list(range(2, probabilities.ndim))
     intersection = (probabilities * one_hot).sum(axes)
-    total = probabilities.sum(axes) + one_hot.sum(axes)
+    reference = one_hot.sum(axes)
+    total = probabilities.sum(axes) + reference
     if batch_dice:
-        intersection, total = intersection.sum(0), total.sum(0)
+        intersection, total, reference = intersection.sum(0), total.sum(0), reference.sum(0)
     dice = (2 * intersection + SMOOTH) / (total + SMOOTH).clamp_min(1e-8)
-    return 1 - dice.mean()
+    if not present_only:
+        return 1 - dice.mean()
+    present = reference > 0
+    return ((1 - dice) * present).sum() / present.sum().clamp_min(1)
 
 
 class DiceCrossEntropy(nn.Module):
@@ -37,11 +48,13 @@ class DiceCrossEntropy(nn.Module):
 
     Args:
         batch_dice: Dice over the whole batch instead of per sample.
+        present_only: Dice of classes that are in the batch only; cross entropy sees all.
     """
 
-    def __init__(self, *, batch_dice: bool) -> None:
+    def __init__(self, *, batch_dice: bool, present_only: bool = False) -> None:
         super().__init__()
         self.batch_dice = batch_dice
+        self.present_only = present_only
 
     def forward(self, logits: Tensor, target: Tensor, valid_mask: Tensor | None) -> Tensor:
         """Computes the loss.
@@ -62,7 +75,11 @@ class DiceCrossEntropy(nn.Module):
         shape = [1, -1] + [1] * (target.ndim - 1)
         one_hot = target[:, None] == foreground.view(shape)
         dice = soft_dice_loss(
-            log_probabilities[:, 1:].exp(), one_hot, valid_mask, batch_dice=self.batch_dice
+            log_probabilities[:, 1:].exp(),
+            one_hot,
+            valid_mask,
+            batch_dice=self.batch_dice,
+            present_only=self.present_only,
         )
         return cross_entropy + dice
 
@@ -72,11 +89,13 @@ class DiceBinaryCrossEntropy(nn.Module):
 
     Args:
         batch_dice: Dice over the whole batch instead of per sample.
+        present_only: Dice of classes that are in the batch only; cross entropy sees all.
     """
 
-    def __init__(self, *, batch_dice: bool) -> None:
+    def __init__(self, *, batch_dice: bool, present_only: bool = False) -> None:
         super().__init__()
         self.batch_dice = batch_dice
+        self.present_only = present_only
 
     def forward(self, logits: Tensor, target: Tensor, valid_mask: Tensor | None) -> Tensor:
         """Computes the loss.
@@ -94,5 +113,11 @@ class DiceBinaryCrossEntropy(nn.Module):
         else:
             count = valid_mask.sum().clamp_min(1) * logits.shape[1]
             cross_entropy = (elementwise * valid_mask[:, None]).sum() / count
-        dice = soft_dice_loss(logits.sigmoid(), target, valid_mask, batch_dice=self.batch_dice)
+        dice = soft_dice_loss(
+            logits.sigmoid(),
+            target,
+            valid_mask,
+            batch_dice=self.batch_dice,
+            present_only=self.present_only,
+        )
         return cross_entropy + dice

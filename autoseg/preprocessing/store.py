@@ -151,6 +151,13 @@ class Store:
             locations=locations,
         )
 
+    def classes(self, identifier: str) -> tuple[str, ...]:
+        """Classes that a case has, without reading where they are."""
+        if identifier in self._cache:
+            return tuple(self._cache[identifier].locations)
+        with np.load(self.folder / f"{identifier}.foreground.npz", allow_pickle=False) as archive:
+            return tuple(map(str, archive["names"]))
+
     def trace(self, identifier: str) -> CaseTrace:
         """How a case was made."""
         path = self._json(identifier)

@@ -97,6 +97,8 @@ class TrainingPlan:
         mirror_axes: Patch axes that are mirrored in training and at test time.
         gradient_clip: Largest norm of the gradient.
         weight_average: Decay per step of the averaged weights that are used for prediction, or 0.
+        sampling: How patches on foreground are drawn: "case" draws a case and then one of its
+            classes, "class" a class of the data set and then a case that has it.
     """
 
     loss: str
@@ -115,6 +117,7 @@ class TrainingPlan:
     mirror_axes: tuple[int, ...]
     gradient_clip: float
     weight_average: float
+    sampling: Literal["case", "class"] = "case"
 
 
 @dataclass(frozen=True, kw_only=True)

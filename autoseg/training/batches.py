@@ -81,8 +81,7 @@ class BatchMaker:
         return Batch(image=image, target=target, valid_mask=valid_mask)
 
     def _sample(self, rng: np.random.Generator, *, foreground: bool) -> tuple[Tensor, Tensor]:
-        name, case = self.sampler.draw_case(rng)
-        centre = self.sampler.draw_centre(rng, case, foreground=foreground)
+        name, case, centre = self.sampler.draw(rng, foreground=foreground)
         patch_size = self.sampler.patch_size
         matrix = draw_matrix(rng, patch_size) if self.augmentation.spatial else None
         parts = self._transform(self.sampler.read(name, case, centre, matrix))

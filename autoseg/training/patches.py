@@ -59,6 +59,12 @@ class PatchSampler:
         self.num_slices = configuration.num_slices
         self.slice_axis = configuration.slice_axis if configuration.dimensions == 2 else None
         self.previous = previous
+        self._with_class: dict[str, list[str]] = {}
+        if configuration.training.sampling == "class":
+            for case in self.cases:
+                for name in store.classes(case):
+                    if name != ANNOTATED:
+                        self._with_class.setdefault(name, []).append(case)
         self._extent = self._in_volume(self.patch_size)
 
     def _in_volume(self, size: Sequence[int]) -> tuple[int, ...]:
@@ -71,6 +77,26 @@ class PatchSampler:
         """Opens a random case."""
         name = self.cases[int(rng.integers(len(self.cases)))]
         return name, self.store.read(name)
+
+    def draw(
+        self, rng: np.random.Generator, *, foreground: bool
+    ) -> tuple[str, StoredCase, tuple[int, ...]]:
+        """Draws a case and the centre of a patch in it.
+
+        Args:
+            rng: Source of all randomness.
+            foreground: Centre it on a random voxel of a class.
+        """
+        if foreground and self._with_class:
+            # Rare classes are seen as often as common ones, in whichever cases have them.
+            classes = list(self._with_class)
+            label = classes[int(rng.integers(len(classes)))]
+            names = self._with_class[label]
+            name = names[int(rng.integers(len(names)))]
+            case = self.store.read(name)
+            return name, case, self._random_voxel(rng, case, label)
+        name, case = self.draw_case(rng)
+        return name, case, self.draw_centre(rng, case, foreground=foreground)
 
     def draw_centre(
         self, rng: np.random.Generator, case: StoredCase, *, foreground: bool

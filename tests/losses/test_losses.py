@@ -83,3 +83,42 @@ def test_deep_supervision_is_the_weighted_sum_of_its_levels():
         for weight, level in zip((2 / 3, 1 / 3, 0), logits, strict=True)
     )
     assert float(DeepSupervision(loss)(logits, target, None)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("name", ["present_dice_cross_entropy", "dice_cross_entropy"])
+def test_losses_are_finite_where_classes_are_absent(name):
+    logits = torch.randn(2, 5, 6, 6, requires_grad=True)
+    loss = LOSSES[name](batch_dice=True)(logits, torch.zeros(2, 6, 6, dtype=torch.long), None)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert torch.isfinite(logits.grad).all()
+    assert logits.grad[:, 1:].abs().sum() > 0  # false positives are still punished
+
+
+def test_absent_classes_do_not_hide_those_that_are_there():
+    target = torch.zeros(1, 8, 8, dtype=torch.long)
+    target[0, :2, :2] = 1
+    gradients = []
+    for classes in (2, 60):
+        logits = torch.zeros(1, classes, 8, 8, requires_grad=True)
+        loss = LOSSES["present_dice_cross_entropy"](batch_dice=True)
+        value = loss(logits, target, None)
+        present = LOSSES["dice_cross_entropy"](batch_dice=True)(logits, target, None)
+        if classes == 2:
+            assert torch.isclose(value, present)
+        else:
+            assert value < present  # the absent ones cost 1 each there
+        value.backward()
+        gradients.append(float(logits.grad[0, 1, :2, :2].abs().sum()))
+    assert gradients[1] > 0.3 * gradients[0]
+
+
+def test_a_perfect_prediction_of_the_present_classes_costs_nothing():
+    target = torch.zeros(2, 6, 6, dtype=torch.long)
+    target[0, :3] = 4
+    loss = LOSSES["present_dice_cross_entropy"](batch_dice=False)
+    assert float(loss(confident(target, 9), target, None)) == pytest.approx(0, abs=1e-4)
+    regions = torch.zeros(1, 3, 4, 4)
+    regions[0, 1, 0] = 1
+    loss = LOSSES["present_dice_binary_cross_entropy"](batch_dice=True)
+    assert float(loss(80 * regions - 40, regions, None)) == pytest.approx(0, abs=1e-4)

@@ -19,7 +19,7 @@ from tests.conftest import ROOT
 
 GOLDEN = ROOT / "plans" / "golden"
 BUDGET = Budget(device="cpu", memory_bytes=8 * 2**30, time_s=None)
-NAMES = sorted(path.name for path in GOLDEN.iterdir() if path.is_dir())
+NAMES = sorted(path.parent.name for path in GOLDEN.glob("*/fingerprint.json"))
 
 
 def golden_dataset(name: str, fingerprint: Fingerprint) -> Dataset:

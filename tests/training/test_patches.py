@@ -113,3 +113,25 @@ def test_predictions_of_the_previous_stage_come_with_the_patch(tmp_path):
     assert store.is_complete("c", "model")
     assert not store.is_complete("c", "another model")
     assert not store.is_complete("d", "model")
+
+
+def test_rare_classes_are_drawn_as_often_as_common_ones(tiny_dataset, tmp_path, configuration):
+    cases = read_dataset(tiny_dataset)[0].cases
+    preprocess_cases(cases, {tmp_path / "s": configuration}, workers=1)
+    store = Store(tmp_path / "s")
+    names = [case.identifier for case in cases]
+    # The vessel is only in one case.
+    for name in names[1:]:
+        del store.read(name).locations["vessel"]
+    shares = {}
+    for sampling in ("case", "class"):
+        training = replace(configuration.training, sampling=sampling)
+        sampler = PatchSampler(store, names, replace(configuration, training=training))
+        rng = np.random.default_rng(0)
+        vessels = 0
+        for _ in range(300):
+            _, case, _ = sampler.draw(rng, foreground=True)
+            vessels += case is store.read(names[0])
+        shares[sampling] = vessels / 300
+    assert shares["case"] == pytest.approx(1 / 6, abs=0.08)
+    assert shares["class"] == pytest.approx(1 / 2 + 1 / 12, abs=0.1)

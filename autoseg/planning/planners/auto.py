@@ -29,6 +29,8 @@ from autoseg.schema.plan import Configuration, Decision, Plan
 
 CONSISTENT = 0.95
 """Share of cases in which two labels must have the same order for an axis not to be mirrored."""
+RARE = 1e-3
+"""Share of all voxels below which a class of several is rare."""
 LARGE_GPU_GB, MEDIUM_GPU_GB = 22, 8
 USUAL = ("2d", "3d_fullres", "3d_lowres", "3d_cascade_fullres")
 TRANSFORMERS = ("swin_unetr", "dformer", "primus")
@@ -97,6 +99,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         transpose=transpose,
         canonical=canonical,
         mirrored=mirrored,
+        rare=_has_rare_classes(fingerprint, decisions),
     )
     bench = _Workbench(
         drafter=drafter,
@@ -380,6 +383,23 @@ def _mirror_axes(
             )
         )
     return mirrored
+
+
+def _has_rare_classes(fingerprint: Fingerprint, decisions: list[Decision]) -> bool:
+    """Whether one of several classes is so small that random patches hardly meet it."""
+    frequencies = fingerprint.class_frequencies
+    if len(frequencies) < 2 or min(frequencies.values()) >= RARE:
+        return False
+    value = min(frequencies, key=lambda name: frequencies[name])
+    decisions.append(
+        Decision(
+            topic="class imbalance",
+            value="patches are drawn per class, Dice only of classes that a batch has",
+            reason=f"the label {value} fills {frequencies[value]:.2g} of all voxels, less than "
+            f"{RARE:g}",
+        )
+    )
+    return True
 
 
 def _choose_network(budget: Budget, request: Request) -> tuple[str, str]:

@@ -63,6 +63,7 @@ class Drafter:
         transpose: Axis order.
         canonical: All cases are turned to LPS first.
         mirrored: Axes of the transposed image that are mirrored.
+        rare: Some classes are so small that patches and loss must care for them.
     """
 
     dataset: Dataset
@@ -72,6 +73,7 @@ class Drafter:
     transpose: tuple[int, int, int]
     canonical: bool = False
     mirrored: tuple[int, ...] = (0, 1, 2)
+    rare: bool = False
 
     def draft(
         self,

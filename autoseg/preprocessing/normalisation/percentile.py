@@ -16,8 +16,8 @@ def percentile(
     statistics: IntensityStatistics | None,
 ) -> npt.NDArray[np.float32]:
     """Clips to the 0.5 and 99.5 percentile of the image and maps them to 0 and 1."""
-    low, high = np.percentile(channel, (LOW, HIGH))
-    scaled: npt.NDArray[np.float32] = (np.clip(channel, low, high) - np.float32(low)) / np.float32(
-        max(float(high - low), 1e-8)
+    low, high = np.percentile(channel, (LOW, HIGH)).astype(np.float32)
+    scaled: npt.NDArray[np.float32] = (np.clip(channel, low, high) - low) / np.float32(
+        max(high - low, 1e-8)
     )
     return scaled
