@@ -203,7 +203,7 @@ def test_2d_images_have_no_3d_configuration():
 
 
 def test_unknown_names_list_the_known_ones():
-    with pytest.raises(UnknownNameError, match="Unknown configuration '4d'. Known: 2d, 3d_fullres"):
+    with pytest.raises(UnknownNameError, match="Unknown configuration '4d'. Known: 2.5d, 2d, "):
         plan_auto(*made_up(), BUDGET, Request(configurations=("4d",)))
     for planner in (plan_auto, plan_nnunet):
         with pytest.raises(UnknownNameError, match="Unknown network 'S'"):

@@ -42,7 +42,8 @@ EVERYTHING = (
 )
 EVERYTHING_2D = ("2d", *(f"2d_{name}" for name in TRANSFORMERS))
 FIT_ATTEMPTS = 4
-MAX_SHRINKS = 60
+MIN_FUSION_PATCH = 16
+SHRINK, MAX_SHRINKS = 0.93, 60
 
 
 def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, request: Request) -> Plan:
@@ -198,12 +199,14 @@ class _Workbench:
         """Low resolution and second stage, where a patch sees too little of a case."""
         fullres = Wanted(name="3d_fullres", base="3d_fullres")
         by_memory = self._volumes(fullres, self.grid, fit_time=False)
-        reference = self._reference(3, by_memory)
-        lowres, reason = plan_lowres(
-            by_memory,
-            self.grid,
-            lambda grid: self.drafter.draft("3d_lowres", grid, reference),
-        )
+        reference = self._reference_like(by_memory)
+        grids = [self.grid]
+
+        def draft(grid: Grid) -> Configuration:
+            grids.append(grid)
+            return self.drafter.draft("3d_lowres", grid, reference)
+
+        lowres, reason = plan_lowres(by_memory, self.grid, draft)
         if lowres is None:
             self.decisions.extend(drop_cascade(names, self.drafter.request, reason))
             return
@@ -211,6 +214,12 @@ class _Workbench:
         self.decisions.append(
             Decision(topic="3d_lowres: spacing", value=f"{spacing} mm", reason=reason)
         )
+        if self.budget.time_s is None:
+            lowres = self._fit_memory(
+                lowres,
+                lambda size, _: self.drafter.draft("3d_lowres", grids[-1], size),
+                reference,
+            )
         self.made["3d_lowres"] = self._finish(lowres)
         if "3d_cascade_fullres" in names:
             training = replace(by_memory.training, batch_dice=True)
@@ -222,21 +231,27 @@ class _Workbench:
 
     def _multipath(self, name: str) -> None:
         time_s = self.budget.time_s
-        paths = plan_paths(
-            self.drafter,
-            self.grid,
-            self.planes,
-            self._share() * self.drafter.preset.reference[2],
-            lambda item: self._finish(
-                item, time_s=time_s and time_s * (1 - FUSION_SHARE) / (3 * len(self.planes))
-            ),
-        )
+        path_s = time_s and time_s * (1 - FUSION_SHARE) / (3 * len(self.planes))
+
+        def plan_path(path: str, axis: int) -> Configuration:
+            def draft(reference: float, width: int | None) -> Configuration:
+                item = self.drafter.draft(path, self.grid, reference, slice_axis=axis)
+                # All paths are resampled along all axes, so that their outputs stack to volumes.
+                return replace(item, spacing_mm=self.grid.spacing)
+
+            return self._fit(draft, 2, time_s=path_s)
+
+        paths = plan_paths(self.drafter, self.planes, plan_path)
         fusion = plan_fusion(self.drafter, self.grid, name, paths)
         if time_s is not None:
             training = replace(fusion.training, time_budget_s=FUSION_SHARE * time_s)
             fusion = replace(fusion, training=training)
         self.made.update({path.name: path for path in paths})
-        self.made[name] = fits(fusion, self.budget)
+        fusion = fits(fusion, self.budget)
+        while fusion.memory_bytes > self.memory_bytes and max(fusion.patch_size) > MIN_FUSION_PATCH:
+            patch = tuple(max(1, round(0.8 * size)) for size in fusion.patch_size)
+            fusion = fits(replace(fusion, patch_size=patch), self.budget)
+        self.made[name] = fusion
         self.decisions.append(
             Decision(
                 topic=f"{name}: paths",
@@ -249,11 +264,17 @@ class _Workbench:
     def _share(self) -> float:
         return self.memory_bytes / (self.drafter.preset.reference_gb * GIGABYTE)
 
-    def _reference(self, dims: int, like: Configuration | None = None) -> float:
-        """Feature map elements that fit the memory, by nnU-Net's numbers or like a draft's."""
-        reference = self._share() * self.drafter.preset.reference[dims]
-        if like is not None and self.budget.footprint is not None:
-            reference *= min(1.0, self._excess(like))
+    def _reference(self, dims: int) -> float:
+        """Feature map elements that fit the memory, by nnU-Net's numbers."""
+        return self._share() * self.drafter.preset.reference[dims]
+
+    def _reference_like(self, item: Configuration) -> float:
+        """Feature map elements at which the draft at full resolution is no larger than one."""
+        reference = self._reference(3)
+        for _ in range(MAX_SHRINKS):
+            if work_of(self.drafter.draft(item.name, self.grid, reference)) <= work_of(item):
+                break
+            reference *= SHRINK
         return reference
 
     def _excess(self, item: Configuration) -> float:
@@ -266,13 +287,14 @@ class _Workbench:
         dims: int,
         *,
         fit_time: bool = True,
+        time_s: float | None = None,
     ) -> Configuration:
         """Drafts smaller patches, then narrower networks, until the memory is kept."""
         reference = self._reference(dims)
         item = draft(reference, None)
         if not fit_time or self.budget.time_s is None:
             item = self._fit_memory(item, draft, reference)
-        return self._finish(item) if fit_time else item
+        return self._finish(item, time_s=time_s) if fit_time else item
 
     def _fit_memory(
         self,
@@ -315,7 +337,7 @@ class _Workbench:
         """The next smaller draft that should fit, judged by its work; None where there is none."""
         goal = self._excess(item) * work_of(item)
         for _ in range(MAX_SHRINKS):
-            reference *= 0.93
+            reference *= SHRINK
             smaller = draft(reference, width)
             if work_of(smaller) <= goal:
                 return fits(smaller, self.budget), reference

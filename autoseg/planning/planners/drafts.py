@@ -105,6 +105,8 @@ class Drafter:
         if self.request.recipe and self.request.recipe.foreground_fraction is not None:
             fraction = self.request.recipe.foreground_fraction
             training = replace(training, foreground_fraction=fraction)
+        if self.rare:
+            training = replace(training, sampling="class", loss=f"present_{training.loss}")
         mirror_axes = tuple(position for position, axis in enumerate(axes) if axis in self.mirrored)
         spacing: tuple[float | None, ...] = grid.spacing
         if slice_axis is not None and self._keeps_slices(grid, slice_axis):

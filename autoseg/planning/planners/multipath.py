@@ -36,27 +36,19 @@ def path_name(plane: str, number: int, drafter: Drafter) -> str:
 
 
 def plan_paths(
-    drafter: Drafter,
-    grid: Grid,
-    planes: dict[str, int],
-    reference: float,
-    finish: Callable[[Configuration], Configuration],
+    drafter: Drafter, planes: dict[str, int], plan: Callable[[str, int], Configuration]
 ) -> list[Configuration]:
     """Plans the paths.
 
     Args:
-        drafter: Drafts configurations.
-        grid: The cases at the target spacing.
+        drafter: Knows the channels.
         planes: Plane → axis of the transposed image along which its slices lie.
-        reference: Feature map elements that fit the memory.
-        finish: Fits a path to memory and time; called once per plane.
+        plan: Plans a path by its name and that axis; called once per plane.
     """
     choices = _choices(drafter)
     paths = []
     for plane, axis in planes.items():
-        drafted = drafter.draft(f"path_{plane}", grid, reference, slice_axis=axis)
-        # All paths are resampled along all axes, so that their outputs stack to volumes.
-        first = finish(replace(drafted, spacing_mm=grid.spacing))
+        first = plan(f"path_{plane}", axis)
         for number in range(len(OTHER)):
             channels = tuple(
                 plan_channel(channel.name, choice[number], statistics, use_mask=channel.use_mask)
