@@ -61,3 +61,27 @@ def test_mirroring_averages_all_combinations():
     assert len(seen) == 4
     ramp = torch.arange(1.0, 5.0)
     assert torch.allclose(found, image * (ramp + ramp.flip(0)) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("num_slices", [1, 3, 5])
+def test_slices_of_every_plane_are_predicted_with_their_neighbours(axis, num_slices):
+    torch.manual_seed(0)
+    image = torch.randn(2, 6, 7, 8)
+    tile = [size for other, size in enumerate(image.shape[1:]) if other != axis]
+
+    def network(tiles):
+        # The middle slice of each channel, plus the mean of all slices.
+        stacks = tiles.unflatten(1, (2, num_slices))
+        return stacks[:, :, num_slices // 2] + stacks.mean(2)
+
+    found = sliding_window(
+        network, image, tile, 2, step=0.5, num_slices=num_slices, slice_axis=axis
+    )
+    half = num_slices // 2
+    count = image.shape[1 + axis]
+    for position in range(count):
+        near = [min(max(position + shift, 0), count - 1) for shift in range(-half, half + 1)]
+        mean = image.index_select(1 + axis, torch.tensor(near)).mean(1 + axis)
+        expected = image.select(1 + axis, position) + mean
+        assert torch.allclose(found.select(1 + axis, position), expected, atol=1e-5)

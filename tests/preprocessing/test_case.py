@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -13,7 +15,9 @@ from autoseg.preprocessing.case import (
     preprocess_case,
     restore_prediction,
     restore_probabilities,
+    transfer,
 )
+from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import ChannelPlan, IntensityStatistics
@@ -144,3 +148,36 @@ def test_an_unknown_label_is_named_with_its_file(tmp_path):
     case = Case(identifier="a", images=(tmp_path / "i.nii.gz",), label=tmp_path / "l.nii.gz")
     with pytest.raises(ImageError, match=r"l\.nii\.gz: holds the label value 9"):
         preprocess_case(case, make_configuration())
+
+
+def test_predictions_move_between_the_grids_of_two_configurations():
+    z, y, x = np.meshgrid(*(np.arange(size) for size in (12, 20, 16)), indexing="ij")
+    smooth = (0.1 * z + 0.05 * y - 0.02 * x + 2).astype(np.float32)[None]
+    geometry = Geometry(
+        shape=(12, 20, 16),
+        spacing_mm=(2.0, 1.0, 1.5),
+        origin_mm=(0.0, 0.0, 0.0),
+        direction=(-1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0),
+    )
+    plain = make_configuration(
+        channels=(ChannelPlan(name="a", normalisation="none", use_mask=False),),
+        spacing_mm=(2.0, 1.0, 1.5),
+    )
+    turned = replace(plain, orientation="LPS", transpose=(2, 0, 1), spacing_mm=(3.0, 2.0, 2.0))
+    here, there = (preprocess_array(smooth, geometry, item) for item in (plain, turned))
+    moved = transfer(here.image, here.trace, there.trace)
+    assert moved.shape == there.image.shape
+    inside = (0, *(slice(2, -2),) * 3)
+    assert np.abs(moved - there.image)[inside].max() < 0.03
+    same = transfer(here.image, here.trace, here.trace)
+    assert np.allclose(same, here.image)
+
+
+def test_percentiles_ignore_outliers():
+    values = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(10, 25, 40)
+    values[0, 0, 0] = 1e6
+    scaled = NORMALISATIONS["percentile"](values, None, None)
+    assert scaled.dtype == np.float32
+    assert scaled.min() == 0
+    assert scaled.max() == 1
+    assert abs(float(np.median(scaled)) - 0.5) < 0.01
