@@ -41,6 +41,13 @@ def add_workers(to: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def add_configuration(to: argparse.ArgumentParser) -> None:
+    """Adds the name of a configuration."""
+    to.add_argument(
+        "configuration", metavar="CONFIGURATION", help="its name in the plan, such as 3d_fullres"
+    )
+
+
 def add_planning(to: argparse.ArgumentParser) -> None:
     """Adds the options of the planner that `plan` and `run` share."""
     to.add_argument(

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
         "autoseg_train work/hippocampus 3d_fullres 0 --time-budget 10m",
     )
     parser.add_argument("workspace", metavar="WS", help="folder that autoseg_plan made")
-    parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres")
+    shell.add_configuration(parser)
     parser.add_argument(
         "fold",
         type=shell.fold,

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
         "autoseg_validate work/hippocampus 3d_fullres 0",
     )
     parser.add_argument("workspace", metavar="WS", help="folder that autoseg_plan made")
-    parser.add_argument("configuration", metavar="CONFIGURATION", help="2d, 3d_fullres")
+    shell.add_configuration(parser)
     parser.add_argument("fold", type=shell.fold, metavar="FOLD", help="number of the fold")
     shell.add_device(parser)
     shell.add_workers(parser, "threads that read ahead")

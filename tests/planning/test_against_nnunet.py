@@ -9,11 +9,8 @@ import pytest
 from autoseg.errors import InputError
 from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.request import Request
-from autoseg.schema.dataset import Case, Dataset
-from autoseg.schema.fingerprint import CaseRecord, Fingerprint
-from autoseg.schema.labels import LabelClass, LabelScheme
-from autoseg.schema.plan import IntensityStatistics
 from tests.conftest import ROOT
+from tests.planning.nnunet_files import dataset_of, fingerprint_of
 from tests.planning.test_planners import BUDGET
 
 FOLDER = ROOT / "plans" / "golden" / "nnunet"
@@ -24,54 +21,10 @@ def read(path):
     """Data set, fingerprint and nnU-Net's plans."""
     plain = json.loads(path.read_text())
     measured = plain["fingerprint"]
-    statistics = tuple(
-        IntensityStatistics(
-            mean=item["mean"],
-            median=item["median"],
-            std=item["std"],
-            minimum=item["min"],
-            maximum=item["max"],
-            percentile_00_5=item["percentile_00_5"],
-            percentile_99_5=item["percentile_99_5"],
-        )
-        for item in measured["foreground_intensity_properties_per_channel"].values()
+    dataset = dataset_of(
+        path.stem, plain["channel_names"], plain["dataset"], len(measured["spacings"])
     )
-    records = {
-        f"c{index:03d}": CaseRecord(
-            shape=tuple(shape),
-            shape_after_crop=tuple(shape),
-            spacing_mm=tuple(spacing),
-            dimensions=3,
-            orientation="LPS",
-            labels={},
-            digest=str(index),
-        )
-        for index, (shape, spacing) in enumerate(
-            zip(measured["shapes_after_crop"], measured["spacings"], strict=True)
-        )
-    }
-    classes = tuple(
-        LabelClass(name=name, values=(value,)) for name, value in plain["dataset"].items() if value
-    )
-    dataset = Dataset(
-        name=path.stem,
-        root=path,
-        channel_names=tuple(plain["channel_names"].values()),
-        labels=LabelScheme(classes=classes),
-        file_ending=".nii.gz",
-        cases=tuple(Case(identifier=name, images=()) for name in records),
-    )
-    fingerprint = Fingerprint(
-        cases=records,
-        intensities=statistics,
-        relative_size_after_crop=measured["median_relative_size_after_cropping"],
-        class_frequencies={},
-        layout=(0.0, 0.0, 0.0),
-        layout_lps=(0.0, 0.0, 0.0),
-        warnings=(),
-        signature="",
-    )
-    return dataset, fingerprint, plain["plans"]
+    return dataset, fingerprint_of(measured), plain["plans"]
 
 
 @pytest.mark.parametrize("network", ["plain", "M", "L", "XL"])

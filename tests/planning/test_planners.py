@@ -18,6 +18,7 @@ from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import IntensityStatistics
+from tests.planning.nnunet_files import dataset_of, fingerprint_of
 
 GIGABYTE = 2**30
 BUDGET = Budget(device="cpu", memory_bytes=16 * GIGABYTE, time_s=None)
@@ -27,58 +28,16 @@ NAMES = {"ct": "CTNormalization", "zscore": "ZScoreNormalization"}
 def from_nnunet(folder) -> tuple[Dataset, Fingerprint]:
     """Our value objects from nnU-Net's fingerprint and dataset.json."""
     description = json.loads((folder / "dataset.json").read_text())
-    plain = json.loads((folder / "dataset_fingerprint.json").read_text())
-    statistics = tuple(
-        IntensityStatistics(
-            mean=item["mean"],
-            median=item["median"],
-            std=item["std"],
-            minimum=item["min"],
-            maximum=item["max"],
-            percentile_00_5=item["percentile_00_5"],
-            percentile_99_5=item["percentile_99_5"],
-        )
-        for item in plain["foreground_intensity_properties_per_channel"].values()
-    )
-    records = {
-        f"case_{index:03d}": CaseRecord(
-            shape=tuple(shape),
-            shape_after_crop=tuple(shape),
-            spacing_mm=tuple(spacing),
-            dimensions=3,
-            orientation="LPS",
-            labels={},
-            digest=str(index),
-        )
-        for index, (shape, spacing) in enumerate(
-            zip(plain["shapes_after_crop"], plain["spacings"], strict=True)
-        )
-    }
-    labels = {name: value for name, value in description["labels"].items() if value}
-    dataset = Dataset(
-        name=folder.name,
-        root=folder,
-        channel_names=tuple(description["channel_names"].values()),
-        labels=LabelScheme(
-            classes=tuple(LabelClass(name=name, values=(value,)) for name, value in labels.items())
+    measured = json.loads((folder / "dataset_fingerprint.json").read_text())
+    return (
+        dataset_of(
+            folder.name,
+            description["channel_names"],
+            description["labels"],
+            description["numTraining"],
         ),
-        file_ending=".nii.gz",
-        cases=tuple(
-            Case(identifier=f"case_{index:03d}", images=())
-            for index in range(description["numTraining"])
-        ),
+        fingerprint_of(measured),
     )
-    fingerprint = Fingerprint(
-        cases=records,
-        intensities=statistics,
-        relative_size_after_crop=plain["median_relative_size_after_cropping"],
-        class_frequencies={},
-        layout=(0.0, 0.0, 0.0),
-        layout_lps=(0.0, 0.0, 0.0),
-        warnings=(),
-        signature="",
-    )
-    return dataset, fingerprint
 
 
 @pytest.mark.data
