@@ -11,14 +11,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint
+from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network, stage_input
+from autoseg.parallel import default_workers
 from autoseg.planning.folds import Fold
 from autoseg.preprocessing.case import PreprocessedCase
 from autoseg.preprocessing.stage_store import StageStore
-from autoseg.preprocessing.store import Store, store_key
+from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
@@ -115,9 +116,7 @@ def missing_models(place: Workspace, names: Iterable[str], num_folds: int) -> li
     ]
 
 
-def cascade_inputs(
-    job: Job, item: Configuration, stages: Mapping[str, Configuration]
-) -> StageStore:
+def cascade_inputs(job: Job, item: Configuration) -> StageStore:
     """Predictions of a cascade's first stage for every case, by the fold that did not learn it.
 
     Raises:
@@ -141,8 +140,7 @@ def cascade_inputs(
     store = StageStore(job.place.root / "stages" / f"{name}-for-{store_key(item)}")
     for number, fold in enumerate(job.folds):
         cases = [case for case in fold.val if case in wanted]
-        run = job.place.run(name, number)
-        _predict_stage(job, item, [run.final], [stages[name]], cases, store)
+        _predict_stage(job, item, [job.place.run(name, number).final], cases, store)
     return store
 
 
@@ -166,7 +164,12 @@ def fit_paths(
     held_out = inner_fold(job)
     inner = tuple(case for case in job.cases.train if case not in set(held_out))
     names = item.previous.names
-    for position, name in enumerate(names):
+    for name in names:  # kept from the beginning, so that a resumed training has the same paths
+        if not run.path(name).configuration.is_file():
+            serialise.save(stages[name], run.path(name).configuration)
+    planned = [serialise.load(Configuration, run.path(name).configuration) for name in names]
+    preprocess(job, planned)
+    for position, (name, path_item) in enumerate(zip(names, planned, strict=True)):
         path = run.path(name)
         logger.info("Path %d of %d: %s", position + 1, len(names), name)
         if path.final.is_file():
@@ -176,15 +179,16 @@ def fit_paths(
         make_room(path, resume=resume, overwrite=False)
         parts = Fold(train=inner, val=job.cases.val or held_out)
         with log_file(path.log):
-            if not path.configuration.is_file():
-                serialise.save(stages[name], path.configuration)
-            kept = serialise.load(Configuration, path.configuration)
-            fit(replace(job, cases=parts), path, kept, resumes=resumes, started=time.perf_counter())
-    paths = [run.path(name) for name in names]
-    trained = [load_checkpoint(path.final).configuration for path in paths]
+            fit(
+                replace(job, cases=parts),
+                path,
+                path_item,
+                resumes=resumes,
+                started=time.perf_counter(),
+            )
     store = StageStore(run.stage_inputs)
-    cases = (*held_out, *job.cases.val)
-    _predict_stage(job, item, [path.final for path in paths], trained, cases, store)
+    files = [run.path(name).final for name in names]
+    _predict_stage(job, item, files, (*held_out, *job.cases.val), store)
     return replace(job, cases=Fold(train=held_out, val=job.cases.val)), store
 
 
@@ -204,26 +208,32 @@ def inner_fold(job: Job) -> tuple[str, ...]:
     return tuple(case for case in job.folds[number].val if case in train)
 
 
+def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
+    """Preprocesses the cases for configurations, where that was not done yet."""
+    targets = {job.place.preprocessed(store_key(item)): item for item in configurations}
+    preprocess_cases(job.dataset.cases, targets, workers=default_workers())
+
+
 def _predict_stage(
     job: Job,
     item: Configuration,
     files: Sequence[Path],
-    configurations: Sequence[Configuration],
     cases: Sequence[str],
     store: StageStore,
 ) -> None:
     """Predicts cases from the workspace's preprocessed ones; those that are done are kept."""
-    source = json.dumps(
-        [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
-    )
+    status = [(path, path.stat()) for path in files]
+    source = json.dumps([[str(path), found.st_size, found.st_mtime_ns] for path, found in status])
     todo = [case for case in cases if not store.is_complete(case, source)]
     if not todo:
         return
     options = Options(device=job.device)
-    previous = [[load_network(model, options, {})] for model in load_models(files)]
+    networks = [load_network(model, options, {}) for model in load_models(files)]
+    configurations = [item, *(network.configuration for network in networks)]
+    preprocess(job, configurations)
     stores = {
-        store_key(other): Store(job.place.preprocessed(store_key(other)), cache_bytes=0)
-        for other in (item, *configurations)
+        key: Store(job.place.preprocessed(key), cache_bytes=0)
+        for key in map(store_key, configurations)
     }
     for case in tqdm(todo, desc="First stage", unit="case", disable=None):
         done = {
@@ -232,4 +242,4 @@ def _predict_stage(
             )
             for key, part in stores.items()
         }
-        store.write(case, stage_input(item, previous, done, {}), source)
+        store.write(case, stage_input(item, [[part] for part in networks], done, {}), source)

@@ -230,12 +230,11 @@ def train(
             )
             item = items[configuration]
             serialise.save(item, run.configuration)
-        stages = item.previous.names if item.previous else ()
-        preprocess_workspace(place.root, configurations=[item, *(items[name] for name in stages)])
+        preprocess_workspace(place.root, configurations=[item])
         store = None
         if item.previous is not None:
             if item.previous.kind == "labels":
-                store = fitting.cascade_inputs(job, item, items)
+                store = fitting.cascade_inputs(job, item)
             else:
                 job, store = fitting.fit_paths(job, run, item, items, resume=resume)
             started = time.perf_counter()

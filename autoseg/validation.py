@@ -28,15 +28,16 @@ MARKER = "model.json"
 
 def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: int) -> Report:
     """Predicts validation cases; those that this very model predicted already are kept."""
-    status = run.final.stat()
-    model = {"size": status.st_size, "modified_ns": status.st_mtime_ns}
+    models = load_models([run.final], same_fold=True)
+    files = [(path, path.stat()) for path in models[0].files()]
+    model = [[path.name, status.st_size, status.st_mtime_ns] for path, status in files]
     marker = run.validation / MARKER
     if run.validation.is_dir() and not (
         marker.is_file() and json.loads(marker.read_text()) == model
     ):
         shutil.rmtree(run.validation)
     write_text(marker, json.dumps(model))
-    predictor = Predictor(load_models([run.final], same_fold=True), Options(device=device))
+    predictor = Predictor(models, Options(device=device))
     return predictor.predict_files(
         {name: case.images for name, case in cases.items()},
         {name: prediction_path(run, case) for name, case in cases.items()},

@@ -47,9 +47,14 @@ class Run:
         """The run's log."""
         return self.folder / "training.log"
 
+    @property
+    def paths(self) -> Path:
+        """The paths of a multi-path network."""
+        return self.folder / "paths"
+
     def path(self, name: str) -> Run:
         """Run of one path of a multi-path network."""
-        return Run(self.folder / "paths" / name)
+        return Run(self.paths / name)
 
     @property
     def stage_inputs(self) -> Path:

@@ -93,11 +93,11 @@ class Primus(nn.Module):
 
     After Wald et al. 2025 ("Primus: Enforcing Attention Usage for 3D Medical Image
     Segmentation"): one convolution makes tokens, blocks in EVA-02's manner with a rotary position
-    embedding in three dimensions mix them, three transposed convolutions make logits. S (396
-    features, 12 blocks, 6 heads) has 22.8, B (792, 12, 12) 90.8, M (864, 16, 12) 144 and L (1056,
-    24, 16) 322 million parameters; the authors' programs have the same, and in addition an
-    absolute position embedding of one vector per token, which ours leaves out so that any patch
-    can be predicted.
+    embedding in three dimensions mix them, three transposed convolutions make logits. For 1 channel
+    and 2 classes S (396 features, 12 blocks, 6 heads) has 23.18, B (792, 12, 12) 91.84, M (864, 16,
+    12) 145.11 and L (1056, 24, 16) 323.73 million parameters. That is what the authors' program
+    has but for an absolute position embedding of one vector per token, which ours leaves out so
+    that any patch can be predicted.
 
     Args:
         spec: One stage: `strides[0]` is the size of a token, `encoder_blocks[0]` the depth.

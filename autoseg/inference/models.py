@@ -26,6 +26,11 @@ class Model:
     previous: tuple[tuple[Model, ...], ...] = ()
     source: Path | None = None
 
+    def files(self) -> list[Path]:
+        """The model's file and those of all earlier stages."""
+        own = [] if self.source is None else [self.source]
+        return own + [path for stage in self.previous for item in stage for path in item.files()]
+
 
 def find_models(path: Path) -> list[Path]:
     """Model files for a path: all folds of a configuration, final models before best ones.

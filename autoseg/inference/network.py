@@ -66,6 +66,13 @@ class LoadedNetwork:
                 "Name its run's folder in a workspace instead of giving it alone."
             )
 
+        for name, group in zip(stage.names if stage else (), self.previous, strict=True):
+            if len({network.key for network in group}) > 1:
+                raise UsageError(
+                    f"The folds of {name} were trained on differently preprocessed images and "
+                    "cannot be averaged. Train them with the same plan."
+                )
+
     def needed(self) -> Iterator[LoadedNetwork]:
         """This network and all that it needs."""
         yield self

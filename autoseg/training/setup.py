@@ -20,7 +20,8 @@ def make_room(run: Run, *, resume: bool, overwrite: bool) -> None:
     """
     if overwrite and run.folder.exists():
         shutil.rmtree(run.folder)
-    if not resume and (run.last.exists() or run.final.exists()):
+    earlier = run.last.exists() or run.final.exists() or run.paths.exists()
+    if not resume and earlier:
         state = "a finished" if run.final.exists() else "an interrupted"
         raise UsageError(
             f"{run.folder}: holds {state} training. Use --resume to go on, or --overwrite to "
