@@ -13,8 +13,8 @@ BYTES_PER_ELEMENT = 10.0
 """Measured bytes of a training step per feature map element (float32, values and gradients)."""
 BYTES_PER_PARAMETER = 24.0
 """Weight, gradient, two moments, averaged weight and the optimiser's scratch in float32."""
-BASE_BYTES = 400 * 2**20
-"""The interpreter with torch and the data loader."""
+BASE_BYTES = 470 * 2**20
+"""The interpreter with torch and batches: what a training takes beside its network."""
 
 
 def feature_map_elements(spec: NetworkSpec, patch_size: Sequence[int], out_channels: int) -> int:

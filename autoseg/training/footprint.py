@@ -19,10 +19,13 @@ from autoseg.precision import memory_format
 from autoseg.preprocessing.store import CACHE_BYTES, SMALL_BYTES
 from autoseg.schema.plan import Configuration
 
-PROCESS_BYTES = {"cpu": 360 * 2**20, "cuda": 600 * 2**20, "mps": 600 * 2**20}
-"""The interpreter with torch and our libraries; on a GPU its context and the libraries' scratch."""
-FRAGMENTATION = 1.6
-"""Memory that the allocator keeps beyond what is alive, in copies of all parameters (measured)."""
+PROCESS_BYTES = {"cpu": 470 * 2**20, "cuda": 600 * 2**20, "mps": 600 * 2**20}
+"""The interpreter with torch, our libraries and batches; on a GPU its context and scratch."""
+SLACK_PER_PARAMETER = 1.6
+SLACK_PER_ACTIVATION = 0.5
+MAX_ACTIVATION_SLACK = 200 * 2**20
+"""Memory that the C library keeps beyond what is alive: in copies of all parameters, or in shares
+of small activations (large ones go back at once), whichever is more (measured on Linux)."""
 MOMENTS = {"sgd": 1, "adamw": 2}
 
 
@@ -70,7 +73,8 @@ def training_footprint(configuration: Configuration, device: str, cases: Sequenc
     total = PROCESS_BYTES[device] + peak + int(parameters * copies)
     if device == "cpu":
         cached = sum(size for size in cases if size <= SMALL_BYTES)
-        total += int(parameters * FRAGMENTATION) + min(cached, CACHE_BYTES)
+        slack = min(SLACK_PER_ACTIVATION * peak, MAX_ACTIVATION_SLACK)
+        total += int(max(slack, SLACK_PER_PARAMETER * parameters)) + min(cached, CACHE_BYTES)
     return total
 
 
