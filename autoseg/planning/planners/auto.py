@@ -43,6 +43,8 @@ EVERYTHING = (
 EVERYTHING_2D = ("2d", *(f"2d_{name}" for name in TRANSFORMERS))
 FIT_ATTEMPTS = 4
 MIN_FUSION_PATCH = 16
+MIN_PATCH = 24
+"""Voxels below which no axis of a patch is shortened to save memory; width goes first."""
 SHRINK, MAX_SHRINKS = 0.93, 60
 
 
@@ -217,7 +219,7 @@ class _Workbench:
         if self.budget.time_s is None:
             lowres = self._fit_memory(
                 lowres,
-                lambda size, _: self.drafter.draft("3d_lowres", grids[-1], size),
+                lambda size, width: self.drafter.draft("3d_lowres", grids[-1], size, width=width),
                 reference,
             )
         self.made["3d_lowres"] = self._finish(lowres)
@@ -235,7 +237,7 @@ class _Workbench:
 
         def plan_path(path: str, axis: int) -> Configuration:
             def draft(reference: float, width: int | None) -> Configuration:
-                item = self.drafter.draft(path, self.grid, reference, slice_axis=axis)
+                item = self.drafter.draft(path, self.grid, reference, slice_axis=axis, width=width)
                 # All paths are resampled along all axes, so that their outputs stack to volumes.
                 return replace(item, spacing_mm=self.grid.spacing)
 
@@ -302,18 +304,20 @@ class _Workbench:
         draft: Callable[[float, int | None], Configuration],
         reference: float,
     ) -> Configuration:
-        item = fits(item, self.budget)
+        trial = item = fits(item, self.budget)
+        if self.budget.footprint is None:
+            return item
         family = find_family(item.network.architecture)
-        widths = sorted({candidate.width for candidate in family.candidates}, reverse=True)
-        convolutional = item.network.architecture.endswith("unet")
-        trial = item
-        for width in [None] if convolutional else [None, *widths[1:]]:
+        narrower = sorted({part.width for part in family.candidates}, reverse=True)[1:]
+        widths = [None, *narrower]
+        for width in widths:
+            min_patch = 1 if width == widths[-1] else MIN_PATCH
             trial_reference = reference
             trial = item if width is None else fits(draft(reference, width), self.budget)
             for _ in range(FIT_ATTEMPTS):
-                if trial.memory_bytes <= self.memory_bytes or self.budget.footprint is None:
+                if trial.memory_bytes <= self.memory_bytes:
                     return trial
-                smaller = self._shrink(trial, draft, trial_reference, width)
+                smaller = self._shrink(trial, draft, trial_reference, width, min_patch)
                 if smaller is None:
                     break
                 trial, trial_reference = smaller
@@ -333,12 +337,16 @@ class _Workbench:
         draft: Callable[[float, int | None], Configuration],
         reference: float,
         width: int | None,
+        min_patch: int,
     ) -> tuple[Configuration, float] | None:
         """The next smaller draft that should fit, judged by its work; None where there is none."""
         goal = self._excess(item) * work_of(item)
         for _ in range(MAX_SHRINKS):
             reference *= SHRINK
             smaller = draft(reference, width)
+            sizes = zip(smaller.patch_size, smaller.median_shape, strict=True)
+            if any(size < min(min_patch, median / 2) for size, median in sizes):
+                return None
             if work_of(smaller) <= goal:
                 return fits(smaller, self.budget), reference
         return None
