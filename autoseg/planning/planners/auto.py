@@ -43,8 +43,8 @@ EVERYTHING = (
 EVERYTHING_2D = ("2d", *(f"2d_{name}" for name in TRANSFORMERS))
 FIT_ATTEMPTS = 4
 MIN_FUSION_PATCH = 16
-MIN_PATCH = 24
-"""Voxels below which no axis of a patch is shortened to save memory; width goes first."""
+MIN_PATCH, SMALLEST_PATCH = 24, 16
+"""Voxels below which no axis of a patch is shortened: before and after the network is narrowed."""
 SHRINK, MAX_SHRINKS = 0.93, 60
 
 
@@ -311,16 +311,18 @@ class _Workbench:
         narrower = sorted({part.width for part in family.candidates}, reverse=True)[1:]
         widths = [None, *narrower]
         for width in widths:
-            min_patch = 1 if width == widths[-1] else MIN_PATCH
-            trial_reference = reference
+            min_patch = SMALLEST_PATCH if width == widths[-1] else MIN_PATCH
+            at = reference
             trial = item if width is None else fits(draft(reference, width), self.budget)
             for _ in range(FIT_ATTEMPTS):
                 if trial.memory_bytes <= self.memory_bytes:
                     return trial
-                smaller = self._shrink(trial, draft, trial_reference, width, min_patch)
-                if smaller is None:
+                smaller, at = self._shrink(trial, draft, at, width, min_patch)
+                if smaller is trial:
                     break
-                trial, trial_reference = smaller
+                trial = smaller
+            if trial.memory_bytes <= self.memory_bytes:
+                return trial
         self.decisions.append(
             Decision(
                 topic=f"{trial.name}: memory",
@@ -338,18 +340,22 @@ class _Workbench:
         reference: float,
         width: int | None,
         min_patch: int,
-    ) -> tuple[Configuration, float] | None:
-        """The next smaller draft that should fit, judged by its work; None where there is none."""
+    ) -> tuple[Configuration, float]:
+        """The next smaller draft that should fit, judged by its work, or the smallest there is."""
         goal = self._excess(item) * work_of(item)
+        smallest = item, reference
         for _ in range(MAX_SHRINKS):
             reference *= SHRINK
             smaller = draft(reference, width)
             sizes = zip(smaller.patch_size, smaller.median_shape, strict=True)
             if any(size < min(min_patch, median / 2) for size, median in sizes):
-                return None
+                break
+            smallest = smaller, reference
             if work_of(smaller) <= goal:
-                return fits(smaller, self.budget), reference
-        return None
+                break
+        if smallest[0] is item:
+            return smallest
+        return fits(smallest[0], self.budget), smallest[1]
 
     def _finish(
         self, item: Configuration, *, coarsen: bool = True, time_s: float | None = None

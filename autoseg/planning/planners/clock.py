@@ -28,7 +28,7 @@ SMALLEST_AXIS = 32
 MIN_OBJECT_VOXELS = 12
 """Diameter that objects must keep when an image is coarsened."""
 VOXELS_PER_BATCH = 2**17
-MIN_BATCH_2D = 4
+MIN_BATCH_2D, MAX_BATCH_2D = 4, 24
 EPOCHS = (10, 100)
 STEPS_PER_EPOCH = 40
 
@@ -191,7 +191,8 @@ def _apply(
     topology = make_topology(spacing, patch)
     voxels = math.prod(topology.patch_size)
     if dims == 2:
-        batch_size = min(configuration.batch_size, max(MIN_BATCH_2D, VOXELS_PER_BATCH // voxels))
+        filling = min(max(MIN_BATCH_2D, VOXELS_PER_BATCH // voxels), MAX_BATCH_2D)
+        batch_size = min(configuration.batch_size, filling)
     else:
         batch_size = 2
     changed = replace(
