@@ -70,7 +70,6 @@ def row(workspace: Path, name: str, measured: dict[str, Any]) -> str:
         last["step"],
         f"{step_s:.2f} s",
         f"{measured['peak_bytes'] / 2**30:.2f} GB",
-        f"{item.memory_bytes / 2**30:.2f} GB",
     ]
     return f"| {' | '.join(cells)} |"
 
@@ -103,7 +102,7 @@ def main() -> None:
             kept.write_text(json.dumps(done, indent=1))
     classes = next(iter(load_plan(Workspace(workspace)).configurations.values())).labels.class_names
     head = ["configuration", *classes, "mean Dice", "parameters", "steps", "per step"]
-    head += ["peak memory", "planned"]
+    head += ["peak memory"]
     print(f"| {' | '.join(head)} |")
     print(f"|{'---|' * len(head)}")
     for name in arguments.configurations:
