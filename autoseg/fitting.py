@@ -116,13 +116,18 @@ def missing_models(place: Workspace, names: Iterable[str], num_folds: int) -> li
     ]
 
 
-def cascade_inputs(job: Job, item: Configuration) -> StageStore:
-    """Predictions of a cascade's first stage for every case, by the fold that did not learn it.
+def check_previous(job: Job, item: Configuration) -> None:
+    """Refuses a network whose earlier stage is not there, before anything is written.
 
     Raises:
-        InputError: Folds of the first stage are not trained, or leave cases out.
+        InputError: Folds of a cascade's first stage are not trained, or leave cases out; there is
+            no second fold for a multi-path network.
     """
-    assert item.previous is not None
+    if item.previous is None:
+        return
+    if item.previous.kind == "probabilities":
+        inner_fold(job)
+        return
     (name,) = item.previous.names
     missing = missing_models(job.place, (name,), len(job.folds))
     if missing:
@@ -131,12 +136,22 @@ def cascade_inputs(job: Job, item: Configuration) -> StageStore:
             f"{len(missing)} of its {len(job.folds)} folds are not trained. Run:\n"
             + "\n".join(missing)
         )
-    wanted = set(job.cases.train) | set(job.cases.val)
-    if left := sorted(wanted - {case for fold in job.folds for case in fold.val}):
+    if left := sorted(_all_cases(job) - {case for fold in job.folds for case in fold.val}):
         raise InputError(
             f"{job.place.splits}: '{left[0]}' ({len(left)} in all) is in no fold's validation "
             f"part, so that no network of {name} can predict it. Use folds that cover all cases."
         )
+
+
+def _all_cases(job: Job) -> set[str]:
+    return set(job.cases.train) | set(job.cases.val)
+
+
+def cascade_inputs(job: Job, item: Configuration) -> StageStore:
+    """Predictions of a cascade's first stage for every case, by the fold that did not learn it."""
+    assert item.previous is not None
+    (name,) = item.previous.names
+    wanted = _all_cases(job)
     store = StageStore(job.place.root / "stages" / f"{name}-for-{store_key(item)}")
     for number, fold in enumerate(job.folds):
         cases = [case for case in fold.val if case in wanted]

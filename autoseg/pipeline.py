@@ -217,10 +217,11 @@ def train(
     if resume and run.final.is_file():
         logger.info("%s is trained already.", run.folder)
         return load_checkpoint(run.final)
+    fitting.check_previous(job, made.configurations[configuration])
     resumes = resume and run.last.is_file()
     make_room(run, resume=resume, overwrite=overwrite)
     with log_file(run.log):
-        if run.configuration.is_file() and resume:
+        if resumes or (resume and run.paths.exists()):
             items = {**made.configurations}
             item = serialise.load(Configuration, run.configuration)
             check_unchanged(item, epochs, parse_duration(time_budget) if time_budget else None)

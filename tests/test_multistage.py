@@ -85,9 +85,10 @@ def test_a_cascade_says_which_folds_are_missing_and_then_runs_both_stages(
     lines = capsys.readouterr().err.splitlines()
     assert "2 of its 2 folds are not trained" in "\n".join(lines)
     assert lines[-1].endswith(f"autoseg_train {workspace} 3d_lowres 1")
+    assert not (workspace / "runs" / "3d_cascade_fullres").exists()
     for fold in range(FOLDS):
         assert train_command.main([str(workspace), "3d_lowres", str(fold)]) == 0
-    assert train_command.main([str(workspace), "3d_cascade_fullres", "0", "--overwrite"]) == 0
+    assert train_command.main([str(workspace), "3d_cascade_fullres", "0"]) == 0
     summary = pipeline.validate(workspace, "3d_cascade_fullres", 0)
     assert len({item.case for item in summary.scores}) == 3
     # New images: the ensemble of the first stage, then the second, from one command.

@@ -129,7 +129,8 @@ def test_several_raters(real_data, tmp_path):
     assert list((tmp_path / "ws/references").glob("*.nii.gz"))
 
 
-def test_scribbles_are_an_ignore_label(real_data, tmp_path):
+@pytest.mark.parametrize("configuration", ["2d", "2.5d", "3d_fullres_dformer"])
+def test_scribbles_are_an_ignore_label(real_data, tmp_path, configuration):
     source = real_data / "Dataset027_ACDC"
     small = thinned(source, tmp_path / "Dataset027_Scribbles", names(source, 4))
     (small / "labelsTr").rename(small / "full")
@@ -137,5 +138,22 @@ def test_scribbles_are_an_ignore_label(real_data, tmp_path):
     description = json.loads((small / "dataset.json").read_text())
     description["labels"]["ignore"] = 4
     (small / "dataset.json").write_text(json.dumps(description))
-    summary = run(small, tmp_path / "ws", "--configuration", "2d", seconds=10)
+    summary = run(small, tmp_path / "ws", "--configuration", configuration, seconds=10)
     assert set(summary["mean_per_class"]) == {"RV", "MYO", "LV"}
+
+
+def test_one_command_runs_a_cascade_that_little_memory_forces(real_data, tmp_path):
+    source = real_data / "Dataset102_LIDC3D"
+    small = thinned(source, tmp_path / "Dataset102_LIDC3D", names(source, 8))
+    options = ["--configuration", "3d_cascade_fullres", "--memory", "600MB", "--num-folds", "2"]
+    summary = run(small, tmp_path / "ws", *options, seconds=5)
+    assert set(summary["mean_per_class"]) == {"nodule"}
+    plan = serialise.load(Plan, tmp_path / "ws/plan.yaml")
+    lowres, second = (plan.configurations[name] for name in ("3d_lowres", "3d_cascade_fullres"))
+    assert min(lowres.spacing_mm) > min(second.spacing_mm)
+    models = sorted((tmp_path / "ws/runs").glob("*/fold_*/checkpoint_final.pt"))
+    assert [path.parent.parent.name for path in models] == [
+        "3d_cascade_fullres",
+        "3d_lowres",
+        "3d_lowres",
+    ]
