@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
 
@@ -12,6 +13,8 @@ from autoseg.inference.tiles import gaussian_weights, tile_starts
 from autoseg.preprocessing.slices import neighbours
 
 SLICES_AT_A_TIME = 8
+VOXELS_AT_A_TIME = 2**18
+"""Slices that are predicted together: at least 8, and as many small ones as this holds."""
 
 Network = Callable[[Tensor], Tensor]
 """Maps [b, c, *space] to logits [b, classes, *space]."""
@@ -67,11 +70,12 @@ def sliding_window(
         return _window(network, image[None], tile, num_outputs, step)[0]
     slices = image.movedim(1 + slice_axis, 1)
     count = slices.shape[1]
+    together = max(SLICES_AT_A_TIME, VOXELS_AT_A_TIME // math.prod(tile))
     parts = []
-    for start in range(0, count, SLICES_AT_A_TIME):
+    for start in range(0, count, together):
         stacks = [
             slices[:, torch.from_numpy(neighbours(position, num_slices, count))].flatten(0, 1)
-            for position in range(start, min(start + SLICES_AT_A_TIME, count))
+            for position in range(start, min(start + together, count))
         ]
         parts.append(_window(network, torch.stack(stacks), tile, num_outputs, step))
     return torch.cat(parts).transpose(0, 1).movedim(1, 1 + slice_axis)
