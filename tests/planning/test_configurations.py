@@ -247,3 +247,14 @@ def test_the_command_lists_the_recipes(capsys):
     assert ended.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("kits23") and "KiTS23" in line for line in lines)
+
+
+def test_a_multipath_plan_shares_its_time():
+    budget = replace(BUDGET, time_s=600.0, step_s=lambda item: 0.1)
+    plan = plan_auto(*made_up(), budget, Request(configurations=("multipath_2.5d",)))
+    fusion = plan.configurations["multipath_2.5d"].training
+    paths = [item.training for name, item in plan.configurations.items() if "path_" in name[:5]]
+    total = fusion.time_budget_s + sum(item.time_budget_s for item in paths)
+    assert len(paths) == 9
+    assert total == pytest.approx(600)
+    assert fusion.epochs * fusion.steps_per_epoch == pytest.approx(0.92 * 90 / 0.1, rel=0.1)

@@ -9,7 +9,7 @@ from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
 from autoseg.planning.measures import measures_of, target_spacing, transposition
 from autoseg.planning.memory import BASE_BYTES
-from autoseg.planning.planners.clock import fit_to_time, work_of
+from autoseg.planning.planners.clock import USABLE, fit_to_time, set_schedule, work_of
 from autoseg.planning.planners.drafts import (
     Drafter,
     Grid,
@@ -245,9 +245,10 @@ class _Workbench:
 
         paths = plan_paths(self.drafter, self.planes, plan_path)
         fusion = plan_fusion(self.drafter, self.grid, name, paths)
-        if time_s is not None:
-            training = replace(fusion.training, time_budget_s=FUSION_SHARE * time_s)
-            fusion = replace(fusion, training=training)
+        if time_s is not None and self.budget.step_s is not None:
+            fusion_s = FUSION_SHARE * time_s
+            steps = int(USABLE * fusion_s / self.budget.step_s(fusion))
+            fusion = set_schedule(fusion, fusion_s, steps)
         self.made.update({path.name: path for path in paths})
         fusion = fits(fusion, self.budget)
         while fusion.memory_bytes > self.memory_bytes and max(fusion.patch_size) > MIN_FUSION_PATCH:
