@@ -70,14 +70,14 @@ def references(place: Workspace, dataset: Dataset, cases: Mapping[str, Case]) ->
 def score(
     run: Run, dataset: Dataset, cases: Mapping[str, Case], reference: Mapping[str, Path]
 ) -> Summary:
-    """Scores the predictions and writes summary.json and summary.csv beside them."""
+    """Scores the predictions and writes summary.json, cases.csv and summary.md beside them."""
     members = {item.name: item.values for item in dataset.labels.classes}
     summary = evaluate_files(
         reference,
         {name: prediction_path(run, case) for name, case in cases.items()},
         Classes(members=members, ignore=dataset.labels.ignore),
     )
-    write_summary(summary, run.validation / "summary.json")
+    write_summary(summary, run.validation)
     return summary
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+CHUNK = 1 << 20
+"""Voxels at once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
@@ -86,6 +89,8 @@ def joint_histogram(
         (values, counts): the labels that occur, and counts[i, j] voxels with values[i] in the
         reference and values[j] in the prediction.
     """
+    if all(labels.dtype == np.uint8 for labels in (reference, prediction)):
+        return _of_bytes(reference.ravel().view(np.uint8), prediction.ravel().view(np.uint8))
     values = np.union1d(_unique(reference), _unique(prediction)).astype(np.int64)
     size = len(values)
     if size and values[0] >= 0 and values[-1] < 65536:
@@ -94,14 +99,30 @@ def joint_histogram(
         joint = np.zeros(size * size, dtype=np.int64)
         # Slab by slab: the index arrays stay small.
         flat_reference, flat_prediction = reference.ravel(), prediction.ravel()
-        for start in range(0, flat_reference.size, 1 << 22):
-            stop = start + (1 << 22)
-            pairs = table[flat_reference[start:stop]] * size + table[flat_prediction[start:stop]]
+        for start in range(0, flat_reference.size, CHUNK):
+            part = slice(start, start + CHUNK)
+            pairs = table[flat_reference[part]] * size + table[flat_prediction[part]]
             joint += np.bincount(pairs, minlength=size * size)
         return values, joint.reshape(size, size)
     pairs = np.searchsorted(values, reference.ravel()) * size
     pairs += np.searchsorted(values, prediction.ravel())
     return values, np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+
+def _of_bytes(
+    reference: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The same for bytes, whose pairs are 16-bit numbers as they stand."""
+    joint = np.zeros(1 << 16, dtype=np.int64)
+    for start in range(0, reference.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        pairs = reference[part].astype(np.uint16)
+        pairs <<= 8
+        pairs |= prediction[part]
+        joint += np.bincount(pairs, minlength=1 << 16)
+    table = joint.reshape(256, 256)
+    values = np.flatnonzero(table.any(axis=0) | table.any(axis=1))
+    return values.astype(np.int64), table[np.ix_(values, values)]
 
 
 def _unique(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

@@ -1,21 +1,41 @@
-"""Compares predictions with references: arrays, files or folders."""
+"""Compares predictions with references: files or folders, of one method or several."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from evaluation.confusion import count_classes
+from evaluation.case import CaseFiles, score_masks
+from evaluation.challenges import Mode, find_profile
+from evaluation.comparing import compare_methods, rank_methods
+from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap, geometry_fault, list_label_maps, read_label_map
+from evaluation.files import LabelMap, list_label_maps, read_label_map
+from evaluation.inputs import (
+    Inputs,
+    check_names,
+    missing_predictions,
+    name_folders,
+    rater_notes,
+    surplus_predictions,
+)
 from evaluation.labels import Classes
-from evaluation.metrics import METRICS
-from evaluation.summary import Score, Summary
+from evaluation.metrics import DEFAULT, Chosen, choose
+from evaluation.probabilities import list_probabilities
+from evaluation.profile_case import ProfileFiles
+from evaluation.runs import MetricRun, ProfileRun, run_cases
+from evaluation.settings import Settings
+from evaluation.summary import Summary
+
+CONSENSUS: tuple[Consensus, ...] = ("majority", "staple")
+WITH_PROBABILITIES = ("ece", "classwise_ece", "brier", "nll")
+WITH_RATERS = ("dice_per_rater", "dice_consensus", "rater_agreement", "ged", "crps")
+WITH_BOTH = ("soft_dice", "volume_coverage", "consensus_confidence", "dissensus_confidence")
 
 
 def score_arrays(
@@ -23,29 +43,42 @@ def score_arrays(
     prediction: npt.NDArray[np.integer],
     classes: Mapping[str, Sequence[int]],
     *,
-    voxel_ml: float = 0.001,
+    spacing_mm: Sequence[float] | None = None,
     ignore: int | None = None,
+    metrics: Iterable[str] = DEFAULT,
+    settings: Settings | None = None,
+    workers: int = 1,
 ) -> dict[str, dict[str, float]]:
-    """Scores one case.
+    """Scores two label maps; what several classes and metrics need is computed once.
 
     Args:
-        reference: Label map.
+        reference: Label map [z, y, x] or [y, x].
         prediction: Label map of the same shape.
-        classes: Name → raw values.
-        voxel_ml: Volume of a voxel.
+        classes: Name → raw values; several values are a region.
+        spacing_mm: Per axis; None: 1.
         ignore: Raw value of reference voxels that do not count.
+        metrics: Metrics of label maps.
+        settings: Choices about them.
+        workers: Threads.
 
     Returns:
         Class → metric → value.
 
     Raises:
         ValueError: The shapes differ.
+        EvaluationError: A metric is unknown or needs more than label maps.
     """
-    counts = count_classes(reference, prediction, classes, ignore=ignore)
-    return {
-        name: {key: metric.compute(count, voxel_ml) for key, metric in METRICS.items()}
-        for name, count in counts.items()
-    }
+    chosen = choose(metrics, settings or Settings())
+    for item in chosen:
+        if item.metric.of_masks is None:
+            raise EvaluationError(f"Metric '{item.name}' needs {item.metric.needs}.")
+    steps = tuple(spacing_mm) if spacing_mm is not None else (1.0,) * reference.ndim
+    label_map = LabelMap(labels=reference, spacing_mm=steps, origin_mm=(), direction=())
+    found = Classes(
+        members={name: tuple(values) for name, values in classes.items()}, ignore=ignore
+    )
+    with ThreadPoolExecutor(max(1, workers)) as executor:
+        return score_masks(label_map, prediction, found, chosen, executor)
 
 
 def evaluate_files(
@@ -53,105 +86,208 @@ def evaluate_files(
     predictions: Mapping[str, Path],
     classes: Classes | None = None,
     *,
+    metrics: Iterable[str] = DEFAULT,
+    settings: Settings | None = None,
     workers: int = 2,
 ) -> Summary:
-    """Scores all reference cases; a missing prediction counts as an empty one.
+    """Scores all reference cases; a missing prediction counts as the worst one.
 
     Args:
         references: Case → label map.
         predictions: Case → label map.
         classes: What to score; None scores every value that the references hold.
+        metrics: Names in the table of metrics.
+        settings: Choices about the metrics.
         workers: Threads.
 
     Raises:
         EvaluationError: Files that cannot be read or do not fit, all of them together.
     """
-    faults: list[str] = []
-    if not set(references) & set(predictions):
-        raise EvaluationError(
-            f"No prediction has the name of a reference; references are called "
-            f"{_some(references)}, predictions {_some(predictions)}."
-        )
-
-    def load(case: str) -> tuple[LabelMap, LabelMap | None] | None:
-        try:
-            reference = read_label_map(references[case])
-            if case not in predictions:
-                return reference, None
-            prediction = read_label_map(predictions[case])
-        except EvaluationError as error:
-            faults.append(str(error))
-            return None
-        fault = geometry_fault(reference, prediction, predictions[case])
-        if fault:
-            faults.append(f"{predictions[case]}: {fault}. Export it on the reference's grid.")
-            return None
-        return reference, prediction
-
-    found = classes
-    if found is None:
-        found = _classes_of(references)
-    scores: list[Score] = []
-
-    def score(case: str) -> list[Score]:
-        loaded = load(case)
-        if loaded is None:
-            return []
-        reference, prediction = loaded
-        predicted = np.zeros_like(reference.labels) if prediction is None else prediction.labels
-        values = score_arrays(
-            reference.labels,
-            predicted,
-            found.members,
-            voxel_ml=reference.voxel_ml,
-            ignore=found.ignore,
-        )
-        return [
-            Score(case=case, label=label, metric=metric, value=value)
-            for label, metrics in values.items()
-            for metric, value in metrics.items()
-        ]
-
-    cases = sorted(references)
-    with ThreadPoolExecutor(max(1, workers)) as executor:
-        parts = executor.map(score, cases)
-        for part in tqdm(parts, total=len(cases), desc="Evaluating", unit="case", disable=None):
-            scores.extend(part)
-    if faults:
-        raise EvaluationError("\n".join(sorted(faults)))
-    return Summary(
-        scores=tuple(scores),
-        missing=tuple(case for case in cases if case not in predictions),
-        surplus=tuple(case for case in sorted(predictions) if case not in references),
-    )
+    inputs = Inputs(references=references, methods={"": predictions})
+    return evaluate_inputs(inputs, classes, metrics=metrics, settings=settings, workers=workers)
 
 
 def evaluate_folders(
-    reference: Path, prediction: Path, classes: Classes | None = None, *, workers: int = 2
+    reference: Path,
+    prediction: Path | Sequence[Path],
+    classes: Classes | None = None,
+    *,
+    metrics: Iterable[str] | None = None,
+    settings: Settings | None = None,
+    raters: Sequence[Path] = (),
+    probabilities: Sequence[Path] = (),
+    profile: str | None = None,
+    mode: Mode = "official",
+    images: Path | None = None,
+    vessels: Path | None = None,
+    seed: int = 0,
+    workers: int = 2,
 ) -> Summary:
-    """Scores a folder (or file) of predictions against a folder (or file) of references.
+    """Scores folders (or single files) of predictions against a folder (or file) of references.
 
     Files belong together by their names without ending; two single files always do.
 
+    Args:
+        reference: Folder or file; `majority` or `staple` makes it from the raters.
+        prediction: Folder or file, or several of them: one per method, compared pairwise.
+        classes: What to score; None scores every value of the references, or the profile's.
+        metrics: Names in the table of metrics; None: overlap and surface, with probabilities
+            calibration, with raters their measures.
+        settings: Choices about the metrics.
+        raters: Folders of label maps, one per rater.
+        probabilities: Folders of probabilities, one per prediction.
+        profile: Name of a challenge, whose scores are computed instead.
+        mode: Of the profile: official (bug for bug) or exact.
+        images: Folder of images, for profiles that crop to them.
+        vessels: Folder of vessel maps, for profiles that need them.
+        seed: Of bootstrap and permutations.
+        workers: Threads.
+
     Raises:
-        EvaluationError: See `evaluate_files`.
+        EvaluationError: Something does not fit; all faults of the files together.
     """
-    references, predictions = list_label_maps(reference), list_label_maps(prediction)
-    if reference.is_file() and prediction.is_file():
-        predictions = dict(zip(references, predictions.values(), strict=True))
-    return evaluate_files(references, predictions, classes, workers=workers)
+    folders = [prediction] if isinstance(prediction, Path) else list(prediction)
+    if not folders:
+        raise EvaluationError("No predictions: give at least one folder or file.")
+    if probabilities and len(probabilities) != len(folders):
+        raise EvaluationError(
+            f"{len(probabilities)} folders of probabilities for {len(folders)} predictions: give "
+            "one per prediction, in the same order."
+        )
+    found_profile = None if profile is None else find_profile(profile)
+    if found_profile is not None and classes is None:
+        classes = found_profile.classes
+    by_rater = {name: list_label_maps(path) for name, path in name_folders(raters).items()}
+    is_word = str(reference) in CONSENSUS and not reference.exists()
+    if is_word and not by_rater:
+        raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
+    references = None if is_word else list_label_maps(reference)
+    methods = {name: list_label_maps(path) for name, path in name_folders(folders).items()}
+    if references is not None and len(references) == 1:
+        # Two single files belong together whatever they are called.
+        methods = {
+            name: dict(zip(references, files.values(), strict=True)) if path.is_file() else files
+            for (name, files), path in zip(methods.items(), folders, strict=True)
+        }
+    names = tuple(classes.members) if classes is not None else ()
+    listed = [list_probabilities(path, names) for path in probabilities]
+    if references is not None and len(references) == 1:
+        listed = [
+            dict(zip(references, files.values(), strict=True)) if path.is_file() else files
+            for files, path in zip(listed, probabilities, strict=True)
+        ]
+    inputs = Inputs(
+        references=references,
+        methods=methods if len(methods) > 1 else {"": next(iter(methods.values()))},
+        raters=by_rater,
+        probabilities=dict(zip(methods if len(methods) > 1 else [""], listed, strict=False)),
+        consensus="staple" if str(reference) == "staple" else "majority",
+        images={} if images is None else list_label_maps(images),
+        vessels={} if vessels is None else list_label_maps(vessels),
+    )
+    return evaluate_inputs(
+        inputs,
+        classes,
+        metrics=metrics,
+        settings=settings,
+        profile=profile,
+        mode=mode,
+        seed=seed,
+        workers=workers,
+    )
 
 
-def _classes_of(references: Mapping[str, Path]) -> Classes:
+def evaluate_inputs(
+    inputs: Inputs,
+    classes: Classes | None = None,
+    *,
+    metrics: Iterable[str] | None = None,
+    settings: Settings | None = None,
+    profile: str | None = None,
+    mode: Mode = "official",
+    seed: int = 0,
+    workers: int = 2,
+) -> Summary:
+    """Scores everything that is known of the cases; see `evaluate_folders`."""
+    cases = inputs.cases()
+    check_names(inputs, cases)
+    settings = settings or Settings()
+    if classes is None:
+        classes = _classes_of(inputs, cases)
+    notes = rater_notes(inputs, cases)
+    if profile is not None:
+        files = ProfileFiles(images=inputs.images, vessels=inputs.vessels)
+        run = ProfileRun(profile, mode, classes, files, inputs.consensus)
+        parts = run_cases(cases, len(inputs.methods), workers, run.score)
+        records = dict(find_profile(profile).metrics)
+        notes += run.notes(parts)
+        scores = [score for part in parts for score in part]
+        reliability = {}
+    else:
+        chosen = choose(_default_metrics(inputs) if metrics is None else metrics, settings)
+        _check_needs(chosen, inputs)
+        mask_run = MetricRun(classes, chosen, inputs.consensus)
+        steps = len(inputs.methods) * len(classes.members)
+        parts = run_cases(cases, steps, workers, mask_run.score)
+        records = {}
+        scores = [score for part in parts for score in part]
+        reliability = mask_run.reliability(settings)
+    scores.sort(key=lambda score: list(inputs.methods).index(score.method))
+    summary = Summary(
+        scores=tuple(scores),
+        missing=missing_predictions(inputs, cases),
+        surplus=surplus_predictions(inputs, cases),
+        notes=tuple(notes),
+        records=records,
+        reliability=reliability,
+        seed=seed,
+    )
+    if len(inputs.methods) < 2:
+        return summary
+    return replace(
+        summary,
+        comparisons=compare_methods(summary),
+        rankings=rank_methods(summary, None if profile is None else find_profile(profile)),
+    )
+
+
+def _default_metrics(inputs: Inputs) -> tuple[str, ...]:
+    names: tuple[str, ...] = DEFAULT
+    if inputs.probabilities:
+        names += WITH_PROBABILITIES
+    if inputs.raters:
+        names += WITH_RATERS
+    if inputs.probabilities and inputs.raters:
+        names += WITH_BOTH
+    return names
+
+
+def _check_needs(chosen: Sequence[Chosen], inputs: Inputs) -> None:
+    for item in chosen:
+        if item.metric.of_probabilities and not inputs.probabilities:
+            raise EvaluationError(
+                f"Metric '{item.name}' needs probabilities: give --probabilities."
+            )
+        if item.metric.of_raters and not inputs.raters:
+            raise EvaluationError(f"Metric '{item.name}' needs raters: give --raters.")
+
+
+def _classes_of(inputs: Inputs, cases: Sequence[CaseFiles]) -> Classes:
     values: set[int] = set()
-    for path in references.values():
-        values.update(int(value) for value in np.unique(read_label_map(path).labels))
+    for files in cases:
+        paths = [files.reference] if files.reference is not None else files.raters.values()
+        for path in paths:
+            values.update(int(value) for value in np.unique(read_label_map(path).labels))
     members = {f"label {value}": (value,) for value in sorted(values - {0})}
     if not members:
         raise EvaluationError("The references hold no foreground; name the classes with --labels.")
     return Classes(members=members)
 
 
-def _some(names: Mapping[str, Path]) -> str:
-    listed = sorted(names)[:3]
-    return ", ".join(f"'{name}'" for name in listed) + (", …" if len(names) > 3 else "")
+__all__ = [
+    "Inputs",
+    "evaluate_files",
+    "evaluate_folders",
+    "evaluate_inputs",
+    "score_arrays",
+]

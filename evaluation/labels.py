@@ -9,6 +9,9 @@ from pathlib import Path
 
 from evaluation.errors import EvaluationError
 
+ALL_CLASSES = "all classes"
+"""Class of values that belong to all classes together."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Classes:
@@ -21,6 +24,12 @@ class Classes:
 
     members: Mapping[str, tuple[int, ...]]
     ignore: int | None = None
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether a class has several values, or a value several classes."""
+        values = [value for members in self.members.values() for value in members]
+        return len(values) != len(self.members) or len(set(values)) != len(values)
 
 
 def read_classes(path: Path) -> Classes:

@@ -1,46 +1,168 @@
-"""autoseg_evaluate: score label maps against references."""
+"""autoseg_evaluate: score label maps and probabilities against references or raters."""
 
 from __future__ import annotations
+
+import argparse
+from typing import Any
 
 from autoseg.cli import shell
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    if arguments.list_metrics or arguments.list_profiles:
+        return shell.execute(lambda: _list(arguments))
+    if arguments.reference is None or not arguments.prediction:
+        parser.error("the following arguments are required: REFERENCE, PREDICTION")
+    return shell.execute(lambda: _evaluate(arguments))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = shell.parser(
         "evaluate",
         "Score label maps against references; files belong together by name.",
-        "autoseg_evaluate labelsTr predictions --labels dataset.json -o summary.json",
+        "autoseg_evaluate labelsTr predictions --labels dataset.json -o scores",
     )
-    parser.add_argument("reference", metavar="REFERENCE", help="folder or file")
-    parser.add_argument("prediction", metavar="PREDICTION", help="folder or file")
+    parser.add_argument(
+        "reference",
+        metavar="REFERENCE",
+        nargs="?",
+        help="folder or file; 'majority' or 'staple' makes it from --raters",
+    )
+    parser.add_argument(
+        "prediction", metavar="PREDICTION", nargs="*", help="folder or file; several are compared"
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", help="folder for the results")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that are there")
     parser.add_argument(
         "--labels",
         metavar="JSON",
         help="dataset.json that names the classes (default: one beside REFERENCE, or all values)",
     )
-    parser.add_argument("-o", "--output", metavar="JSON", help="summary to write, with a CSV")
+    parser.add_argument("--profile", metavar="NAME", help="score as a challenge does")
+    parser.add_argument(
+        "--mode",
+        choices=("official", "exact"),
+        default="official",
+        help="of the profile: bug for bug (default), or without the official program's bugs",
+    )
+    parser.add_argument(
+        "--metrics", nargs="+", metavar="NAME", help="such as dice hd95 hd95:medpy nsd:2mm"
+    )
+    parser.add_argument(
+        "--tolerance",
+        nargs="+",
+        metavar="MM",
+        default=["1.0"],
+        help="of the surface Dice in mm; CLASS=MM for single classes (default: 1.0)",
+    )
+    parser.add_argument(
+        "--surface", metavar="NAME", default="deepmind", help="whose surface distances (deepmind)"
+    )
+    policy = "nan, worst, best, inf, official or a number"
+    parser.add_argument("--both-empty", metavar="POLICY", default="nan", help=f"{policy} (nan)")
+    parser.add_argument("--one-empty", metavar="POLICY", default="worst", help=f"{policy} (worst)")
+    parser.add_argument("--connectivity", type=int, default=26, help="of lesions: 6, 18 or 26")
+    parser.add_argument(
+        "--lesion-iou", type=float, metavar="IOU", help="IoU at which lesions match"
+    )
+    parser.add_argument(
+        "--lesion-sizes",
+        nargs="+",
+        type=float,
+        default=[],
+        metavar="ML",
+        help="part lesions by size",
+    )
+    parser.add_argument(
+        "--raters", nargs="+", default=[], metavar="DIR", help="one folder per rater"
+    )
+    parser.add_argument(
+        "--probabilities", nargs="+", default=[], metavar="DIR", help="one folder per PREDICTION"
+    )
+    parser.add_argument("--bins", type=int, default=15, help="of calibration errors (15)")
+    parser.add_argument("--images", metavar="DIR", help="images, for profiles that crop to them")
+    parser.add_argument("--vessels", metavar="DIR", help="vessel maps (curvas_pdacvi2025)")
+    parser.add_argument("--seed", type=int, default=0, help="of bootstrap and permutations (0)")
+    parser.add_argument("--list-metrics", action="store_true", help="list the metrics")
+    parser.add_argument("--list-profiles", action="store_true", help="list the challenges")
     shell.add_workers(parser, "threads")
-    arguments = parser.parse_args(argv)
+    return parser
 
-    def action() -> None:
-        from autoseg import pipeline
 
-        summary = pipeline.evaluate(
-            arguments.reference,
-            arguments.prediction,
-            labels=arguments.labels,
-            output=arguments.output,
-            workers=arguments.workers,
+def _list(arguments: argparse.Namespace) -> None:
+    from evaluation import METRICS, PROFILES
+
+    if arguments.list_metrics:
+        width = max(len(name) for name in METRICS)
+        shell.show(
+            [f"{name:<{width}}  {item.title} ({item.needs})" for name, item in METRICS.items()]
         )
-        shell.show([summary.table()])
-        if summary.missing:
-            listed = ", ".join(summary.missing[:5])
-            shell.show(
-                [f"{len(summary.missing)} predictions are missing and count as empty: {listed}."]
-            )
-        if summary.surplus:
-            listed = ", ".join(summary.surplus[:5])
-            shell.show([f"{len(summary.surplus)} predictions have no reference: {listed}."])
+    if arguments.list_profiles:
+        width = max(len(name) for name in PROFILES)
+        shell.show([f"{name:<{width}}  {item.title}" for name, item in PROFILES.items()])
 
-    return shell.execute(action)
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from autoseg import pipeline
+    from evaluation import Settings
+
+    general, single = _tolerances(arguments.tolerance)
+    settings: dict[str, Any] = {
+        "tolerance_mm": general,
+        "tolerances_mm": single,
+        "surface": arguments.surface,
+        "both_empty": arguments.both_empty,
+        "one_empty": arguments.one_empty,
+        "connectivity": arguments.connectivity,
+        "lesion_iou": arguments.lesion_iou,
+        "num_bins": arguments.bins,
+    }
+    summary = pipeline.evaluate(
+        arguments.reference,
+        arguments.prediction,
+        labels=arguments.labels,
+        output=arguments.output,
+        overwrite=arguments.overwrite,
+        metrics=arguments.metrics,
+        lesion_sizes_ml=arguments.lesion_sizes,
+        settings=Settings(**settings),
+        raters=arguments.raters,
+        probabilities=arguments.probabilities,
+        profile=arguments.profile,
+        mode=arguments.mode,
+        images=arguments.images,
+        vessels=arguments.vessels,
+        seed=arguments.seed,
+        workers=arguments.workers,
+    )
+    for method in summary.methods:
+        shell.show([*([f"{method}:"] if method else []), summary.table(method)])
+    for title, names in (
+        ("predictions are missing and count as worst", summary.missing),
+        ("predictions have no reference", summary.surplus),
+    ):
+        if names:
+            shell.show([f"{len(names)} {title}: {', '.join(names[:5])}."])
+    shell.show([f"note: {note}" for note in summary.notes])
+    if arguments.output:
+        shell.show([f"Everything is in {arguments.output}."])
+
+
+def _tolerances(texts: list[str]) -> tuple[float, dict[str, float]]:
+    from evaluation import EvaluationError
+
+    general, single = 1.0, {}
+    for text in texts:
+        name, _, number = text.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise EvaluationError(f"Tolerance '{text}': expected MM or CLASS=MM.") from None
+        if name:
+            single[name] = value
+        else:
+            general = value
+    return general, single

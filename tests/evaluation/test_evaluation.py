@@ -8,7 +8,6 @@ import sys
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -16,6 +15,7 @@ from hypothesis.extra import numpy as npst
 import evaluation
 from evaluation.confusion import count_classes, joint_histogram
 from evaluation.errors import EvaluationError
+from tests.evaluation.conftest import write
 
 maps = npst.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3))
 CLASSES = {"one": (1,), "two": (2,), "both": (1, 2)}
@@ -66,34 +66,10 @@ def test_large_and_negative_values_are_counted():
 
 def test_volumes_are_in_millilitres():
     reference = np.ones((10, 10, 10), np.uint8)
-    scores = evaluation.score_arrays(reference, reference * 0, {"a": (1,)}, voxel_ml=0.002)["a"]
-    assert scores["reference_volume"] == 2
-    assert scores["volume_difference"] == -2
-    assert scores["dice"] == 0
-    assert math.isnan(scores["precision"])
-
-
-def write(path, array, spacing=(1, 1, 1), direction=None):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = sitk.GetImageFromArray(array)
-    image.SetSpacing(spacing[: array.ndim])
-    if direction:
-        image.SetDirection(direction)
-    sitk.WriteImage(image, str(path))
-
-
-@pytest.fixture
-def folders(tmp_path):
-    rng = np.random.default_rng(0)
-    for index in range(4):
-        labels = rng.integers(0, 3, (4, 6, 5)).astype(np.uint8)
-        write(tmp_path / f"ref/c{index}.nii.gz", labels, (1, 2, 3))
-        write(
-            tmp_path / f"pred/c{index}.nii.gz",
-            np.where(rng.random(labels.shape) < 0.8, labels, 0),
-            (1, 2, 3),
-        )
-    return tmp_path
+    scores = evaluation.score_arrays(reference, reference * 0, {"a": (1,)}, spacing_mm=(2, 1, 1))
+    assert scores["a"]["reference_volume"] == 2
+    assert scores["a"]["volume_difference"] == -2
+    assert scores["a"]["dice"] == scores["a"]["precision"] == 0
 
 
 def test_folders_are_scored_and_written(folders):
@@ -109,13 +85,13 @@ def test_folders_are_scored_and_written(folders):
     by_case = {s.case: s.value for s in summary.scores if s.metric == "dice" and s.label == "whole"}
     assert by_case["c3"] == 0
     assert summary.mean("dice", "whole") == pytest.approx(sum(by_case.values()) / 4)
-    evaluation.write_summary(summary, folders / "out/summary.json")
+    evaluation.write_summary(summary, folders / "out")
     plain = json.loads((folders / "out/summary.json").read_text())
     assert plain["mean_per_class"]["core"]["dice"] == pytest.approx(summary.mean("dice", "core"))
-    assert plain["metrics"]["dice"]["empty"].startswith("both empty: not counted")
-    with (folders / "out/summary.csv").open() as stream:
+    assert plain["metrics"]["dice"]["empty"].startswith("both empty: policy (nan)")
+    with (folders / "out/cases.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 4 * 2 * 6
+    assert len(rows) == 4 * 2 * 8
     assert set(rows[0]) == {"case", "class", "metric", "value", "unit"}
     assert "whole" in summary.table()
 
@@ -128,42 +104,6 @@ def test_without_names_every_value_is_scored(folders):
 def test_two_files_belong_together_whatever_their_names(folders):
     summary = evaluation.evaluate_folders(folders / "ref/c0.nii.gz", folders / "pred/c1.nii.gz")
     assert {score.case for score in summary.scores} == {"c0"}
-
-
-@pytest.mark.parametrize(
-    ("damage", "message"),
-    [
-        (
-            lambda f: write(f / "pred/c1.nii.gz", np.zeros((4, 6, 6), np.uint8)),
-            r"c1\.nii\.gz: shape",
-        ),
-        (lambda f: write(f / "pred/c1.nii.gz", np.zeros((4, 6, 5), np.uint8)), "spacing"),
-        (
-            lambda f: write(
-                f / "pred/c1.nii.gz",
-                np.zeros((4, 6, 5), np.uint8),
-                (1, 2, 3),
-                (-1, 0, 0, 0, -1, 0, 0, 0, 1),
-            ),
-            "direction",
-        ),
-        (lambda f: (f / "pred/c1.nii.gz").write_bytes(b"x"), r"c1\.nii\.gz: cannot be read"),
-        (
-            lambda f: write(f / "pred/c1.nii.gz", np.full((4, 6, 5), 0.5, np.float32), (1, 2, 3)),
-            "no integers",
-        ),
-        (
-            lambda f: [p.rename(p.with_name("y" + p.name)) for p in list((f / "pred").iterdir())],
-            "No prediction has the name",
-        ),
-        (lambda f: [p.unlink() for p in list((f / "pred").iterdir())], "holds no label maps"),
-        (lambda f: write(f / "pred/c1.nrrd", np.zeros((4, 6, 5), np.uint8)), "is also there as"),
-    ],
-)
-def test_faults_are_named(folders, damage, message):
-    damage(folders)
-    with pytest.raises(EvaluationError, match=message):
-        evaluation.evaluate_folders(folders / "ref", folders / "pred")
 
 
 @pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
@@ -201,8 +141,9 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
     summary = evaluation.Summary(scores=())
     monkeypatch.setattr(evaluation.Summary, "to_plain", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        evaluation.write_summary(summary, tmp_path / "s.json")
-    assert [path.name for path in tmp_path.iterdir()] == ["s.csv"]
+        evaluation.write_summary(summary, tmp_path / "s")
+    assert not list(tmp_path.glob("s/*.json"))
+    assert not list(tmp_path.glob("s/.partial*"))
 
 
 def test_the_judge_needs_neither_autoseg_nor_torch():

@@ -1,0 +1,73 @@
+"""ISLES'22: the DWI track, and the ATLAS track, which counts otherwise."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.labels import Classes
+from evaluation.masks import MaskPair
+from evaluation.metrics import METRICS
+from evaluation.metrics.record import Metric
+from evaluation.settings import Settings
+
+KEYS = ("dice", "absolute_volume_difference", "lesion_count_difference", "lesion_f1")
+SETTINGS = Settings(both_empty="1", one_empty="0", connectivity=26)
+ATLAS_SETTINGS = Settings(both_empty="1", one_empty="0", connectivity=6)
+
+
+def _score(case: ProfileCase, mode: Mode) -> Values:
+    # Whatever is not 0 is a lesion, negative and fractional values too.
+    pair = MaskPair(
+        case.reference.astype(bool), case.prediction.astype(bool), case.spacing_mm, label="lesion"
+    )
+    return {"lesion": {key: _compute(key, pair, SETTINGS) for key in KEYS}}
+
+
+def _score_atlas(case: ProfileCase, mode: Mode) -> Values:
+    first, second = case.reference > 0, case.prediction > 0
+    pair = MaskPair(first, second, case.spacing_mm, label="lesion")
+    values = {
+        key: _compute(key, pair, ATLAS_SETTINGS)
+        for key in ("dice", "lesion_count_difference", "lesion_f1")
+    }
+    voxels = abs(float(case.reference.sum()) - float(case.prediction.sum()))
+    if mode == "exact":
+        voxels = float(abs(pair.counts.reference - pair.counts.predicted))
+    values["voxel_difference"] = voxels
+    return {"lesion": values}
+
+
+def _compute(key: str, pair: MaskPair, settings: Settings) -> float:
+    compute = METRICS[key].of_masks
+    assert compute is not None
+    return compute(pair, settings)
+
+
+VOXEL_DIFFERENCE = Metric(
+    title="Absolute volume difference in voxels",
+    direction="lower",
+    unit="voxels",
+    high=float(np.inf),
+    empty="0",
+    source="ISLES'22, ATLAS track",
+)
+LESION = Classes(members={"lesion": (1,)})
+ISLES22 = Profile(
+    title="ISLES'22 (DWI): Dice, volume and lesion count difference, lesion F1 (26 neighbours)",
+    classes=LESION,
+    metrics={key: METRICS[key] for key in KEYS},
+    score=_score,
+    rank="mean rank over cases and metrics",
+)
+ATLAS = Profile(
+    title="ISLES'22 (ATLAS): as ISLES'22 with 6 neighbours and volumes in voxels",
+    classes=LESION,
+    metrics={
+        **{key: METRICS[key] for key in ("dice", "lesion_count_difference", "lesion_f1")},
+        "voxel_difference": VOXEL_DIFFERENCE,
+    },
+    score=_score_atlas,
+    defects="values above 1 count several times in the volume difference",
+    rank="mean rank over the metrics",
+)

@@ -1,0 +1,64 @@
+"""Medical Segmentation Decathlon: Dice and surface Dice at a tolerance per task."""
+
+from __future__ import annotations
+
+from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.confusion import count_classes
+from evaluation.errors import EvaluationError
+from evaluation.labels import Classes
+from evaluation.masks import pairs
+from evaluation.metrics import METRICS
+from evaluation.settings import Settings
+
+TASKS: dict[str, tuple[float, dict[str, tuple[int, ...]]]] = {
+    "brain": (5, {"edema": (1,), "non_enhancing_tumor": (2,), "enhancing_tumor": (3,)}),
+    "heart": (4, {"left_atrium": (1,)}),
+    "liver": (7, {"liver": (1,), "tumor": (2,)}),
+    "hippocampus": (1, {"anterior": (1,), "posterior": (2,)}),
+    "prostate": (4, {"peripheral_zone": (1,), "transition_zone": (2,)}),
+    "lung": (2, {"tumor": (1,)}),
+    "pancreas": (5, {"pancreas": (1,), "tumor": (2,)}),
+    "hepatic_vessel": (3, {"vessel": (1,), "tumor": (2,)}),
+    "spleen": (3, {"spleen": (1,)}),
+    "colon": (4, {"tumor": (1,)}),
+}
+"""Task → tolerance in mm and classes.
+
+The tolerances are those that are quoted for the challenge; no official table was at hand to check
+them, which every summary says.
+"""
+NOTE = "the tolerances of the Decathlon's tasks were not checked against an official table"
+
+
+def profile(task: str) -> Profile:
+    """The profile of a task, `msd:hippocampus`.
+
+    Raises:
+        EvaluationError: The task is unknown.
+    """
+    if task not in TASKS:
+        listed = ", ".join(f"msd:{name}" for name in TASKS)
+        raise EvaluationError(f"Profile 'msd:{task}' is unknown; known are {listed}.")
+    tolerance, members = TASKS[task]
+    settings = Settings(both_empty="nan", one_empty="0", tolerance_mm=tolerance)
+
+    def score(case: ProfileCase, mode: Mode) -> Values:
+        counts = count_classes(case.reference, case.prediction, members)
+        values: Values = {name: {} for name in members}
+        cuts = pairs(case.reference, case.prediction, members, counts, case.spacing_mm)
+        for cut in cuts:
+            pair = cut.pair()
+            for key in ("dice", "nsd"):
+                compute = METRICS[key].of_masks
+                assert compute is not None
+                values[pair.label][key] = compute(pair, settings)
+        return values
+
+    return Profile(
+        title=f"Decathlon, {task}: Dice and surface Dice at {tolerance:g} mm ({NOTE})",
+        classes=Classes(members=members),
+        metrics={key: METRICS[key] for key in ("dice", "nsd")},
+        score=score,
+        rank="wins in one-sided Wilcoxon tests per class and metric",
+        groups={"dice": ("dice",), "nsd": ("nsd",)},
+    )

@@ -1,0 +1,68 @@
+"""What a challenge's profile is: its classes, what it needs, and how it scores a case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.labels import Classes
+from evaluation.metrics.record import Metric
+
+Mode = Literal["official", "exact"]
+Values = dict[str, dict[str, float]]
+"""Class → metric → value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileCase:
+    """Everything of a case that a challenge may look at, as arrays on one grid.
+
+    Attributes:
+        reference: Label map [z, y, x].
+        prediction: Label map.
+        spacing_mm: (z, y, x).
+        raters: Label maps of the raters.
+        probabilities: [c, z, y, x] of the foreground classes, in order.
+        image: The image, where a profile crops to it.
+        vessels: Label map of vessels.
+    """
+
+    reference: npt.NDArray[np.integer]
+    prediction: npt.NDArray[np.integer]
+    spacing_mm: tuple[float, ...]
+    raters: tuple[npt.NDArray[np.integer], ...] = ()
+    probabilities: npt.NDArray[np.floating] | None = None
+    image: npt.NDArray[Any] | None = None
+    vessels: npt.NDArray[np.integer] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A challenge.
+
+    Attributes:
+        title: Name for people, with the official program.
+        classes: What is scored.
+        metrics: Records of the values that `score` returns.
+        score: Values of a case in a mode.
+        needs: raters, probabilities, vessels.
+        defects: What the official program gets wrong, in words; "" where the modes are equal.
+        rank: Metrics whose means are ranked, and how, in words.
+    """
+
+    title: str
+    classes: Classes
+    metrics: Mapping[str, Metric]
+    score: Callable[[ProfileCase, Mode], Values]
+    needs: tuple[str, ...] = ()
+    defects: str = ""
+    rank: str = ""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class NotDefinedError(Exception):
+    """The official program raises an error for this case; the message says which."""

@@ -1,0 +1,127 @@
+"""Loads a case for a challenge's profile and scores it in both modes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import SimpleITK as sitk
+
+from evaluation.calibration import probability_fault
+from evaluation.case import CaseFiles, read_checked
+from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.errors import EvaluationError
+from evaluation.files import LabelMap
+from evaluation.probabilities import ProbabilityMap
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileFiles:
+    """Images and vessel maps by case."""
+
+    images: Mapping[str, Path] = field(default_factory=dict)
+    vessels: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileScores:
+    """Values in the mode that was asked for, and those in the other mode where they may differ."""
+
+    values: Values
+    others: Values
+
+
+def score_profile(
+    profile: Profile,
+    mode: Mode,
+    files: CaseFiles,
+    method: str,
+    reference: LabelMap,
+    prediction: LabelMap | None,
+    raters: Sequence[LabelMap],
+    extra: ProfileFiles,
+) -> ProfileScores:
+    """Scores one case of one method; a missing prediction is scored as an empty one.
+
+    Raises:
+        EvaluationError: The profile needs raters or probabilities that are not there.
+    """
+    if "raters" in profile.needs and len(raters) < 2:
+        raise EvaluationError(
+            f"Case '{files.case}': the profile needs several raters, found {len(raters)}. "
+            "Give their folders with --raters."
+        )
+    labels = np.zeros_like(reference.labels) if prediction is None else prediction.labels
+    case = ProfileCase(
+        reference=reference.labels,
+        prediction=labels,
+        spacing_mm=reference.spacing_mm if prediction is None else prediction.spacing_mm,
+        raters=tuple(rater.labels for rater in raters),
+        probabilities=_probabilities(profile, files, method, reference, labels, prediction is None),
+        image=_image(extra.images.get(files.case), reference),
+        vessels=_vessels(extra.vessels.get(files.case), reference),
+    )
+    values = profile.score(case, mode)
+    others = values
+    if profile.defects:
+        others = profile.score(case, "exact" if mode == "official" else "official")
+    return ProfileScores(values=values, others=others)
+
+
+def _probabilities(
+    profile: Profile,
+    files: CaseFiles,
+    method: str,
+    reference: LabelMap,
+    labels: npt.NDArray[np.integer],
+    is_missing: bool,
+) -> npt.NDArray[np.floating] | None:
+    """[c, z, y, x] of the foreground classes, without the background."""
+    if "probabilities" not in profile.needs:
+        return None
+    number = len(profile.classes.members)
+    if is_missing:
+        return np.zeros((number, *labels.shape), dtype=np.float32)
+    if method not in files.probabilities:
+        raise EvaluationError(
+            f"Case '{files.case}': the profile needs probabilities. Give --probabilities."
+        )
+    with ProbabilityMap(files.probabilities[method]) as found:
+        if found.shape[1:] != labels.shape:
+            raise EvaluationError(
+                f"{found.path}: shape {found.shape[1:]}, the reference has {labels.shape}."
+            )
+        if found.shape[0] not in (number, number + 1):
+            raise EvaluationError(
+                f"{found.path}: has {found.shape[0]} channels; expected {number} or, with the "
+                f"background first, {number + 1}."
+            )
+        values = found.whole()
+        fault = probability_fault(values, exclusive=False)
+        if fault:
+            raise EvaluationError(f"{found.path}: the probabilities {fault}.")
+    values = values[1:] if len(values) > number else values
+    return values.astype(np.float32, copy=False)
+
+
+def _image(path: Path | None, reference: LabelMap) -> npt.NDArray[np.generic] | None:
+    if path is None:
+        return None
+    try:
+        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+    except RuntimeError as error:
+        raise EvaluationError(
+            f"{path}: cannot be read ({' '.join(str(error).split())[-140:]})."
+        ) from None
+    if array.shape != reference.labels.shape:
+        raise EvaluationError(
+            f"{path}: shape {array.shape}, the reference has {reference.labels.shape}."
+        )
+    return np.asarray(array)
+
+
+def _vessels(path: Path | None, reference: LabelMap) -> npt.NDArray[np.integer] | None:
+    return None if path is None else read_checked(path, reference).labels

@@ -1,0 +1,43 @@
+"""Small folders of label maps, and the official programs' values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from tests.conftest import shared_folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Folder of the golden values."""
+    folder = shared_folder("golden")
+    if folder is None:
+        pytest.skip("no golden values beside the real data")
+    return folder
+
+
+def write(path, array, spacing=(1, 1, 1), direction=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing(spacing[: array.ndim])
+    if direction:
+        image.SetDirection(direction)
+    sitk.WriteImage(image, str(path))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        labels = rng.integers(0, 3, (4, 6, 5)).astype(np.uint8)
+        write(tmp_path / f"ref/c{index}.nii.gz", labels, (1, 2, 3))
+        write(
+            tmp_path / f"pred/c{index}.nii.gz",
+            np.where(rng.random(labels.shape) < 0.8, labels, 0),
+            (1, 2, 3),
+        )
+    return tmp_path
