@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +11,11 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
+from evaluation.nifti import check_nifti
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 NATURAL = (".png", ".tif", ".tiff", ".bmp")
 TOLERANCE = 1e-3
-HEADER_BYTES = 348
-"""Smallest header of a NIfTI file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +84,7 @@ def read_label_map(path: Path) -> LabelMap:
         raise EvaluationError(f"{path}: cannot be read ({reason}).") from None
     if path.name.lower().endswith((".nii", ".nii.gz")):
         voxel_bytes = image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
-        _check_complete(path, image.GetNumberOfPixels() * voxel_bytes)
+        check_nifti(path, image.GetNumberOfPixels() * voxel_bytes)
     if image.GetNumberOfComponentsPerPixel() != 1:
         raise EvaluationError(f"{path}: has several channels; a label map has one.")
     labels = sitk.GetArrayFromImage(image)
@@ -101,22 +98,6 @@ def read_label_map(path: Path) -> LabelMap:
         origin_mm=image.GetOrigin(),
         direction=image.GetDirection(),
     )
-
-
-def _check_complete(path: Path, voxel_bytes: int) -> None:
-    """Refuses truncated NIfTI files: ITK reads them without a word, with zeros for the rest."""
-    opened = gzip.open if path.name.lower().endswith(".gz") else open
-    found = 0
-    try:
-        with opened(path, "rb") as stream:
-            while block := stream.read(1 << 22):
-                found += len(block)
-    except gzip.BadGzipFile:
-        found = path.stat().st_size  # not compressed in spite of its name
-    except (EOFError, OSError, zlib.error) as error:
-        raise EvaluationError(f"{path}: truncated or damaged ({error}).") from None
-    if found < voxel_bytes + HEADER_BYTES:
-        raise EvaluationError(f"{path}: truncated, {found} bytes for {voxel_bytes} of voxels.")
 
 
 def geometry_fault(reference: LabelMap, prediction: LabelMap, path: Path) -> str | None:

@@ -55,12 +55,13 @@ def describe(values: Sequence[float], seed: int = 0) -> Description:
     if not len(known):
         return Description(number=0, not_counted=len(array), **dict.fromkeys(_NUMBERS, math.nan))
     low, high = bootstrap_interval(known[:, None], seed)
-    quartiles = np.percentile(known, (25, 50, 75)) if np.isfinite(known).all() else [math.nan] * 3
+    is_finite = bool(np.isfinite(known).all())
+    quartiles = np.percentile(known, (25, 50, 75)) if is_finite else [math.nan] * 3
     return Description(
         number=len(known),
         not_counted=len(array) - len(known),
         mean=float(known.mean()),
-        deviation=float(known.std(ddof=1)) if len(known) > 1 else math.nan,
+        deviation=float(known.std(ddof=1)) if is_finite and len(known) > 1 else math.nan,
         median=float(quartiles[1]),
         lower_quartile=float(quartiles[0]),
         upper_quartile=float(quartiles[2]),

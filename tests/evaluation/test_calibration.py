@@ -1,0 +1,201 @@
+"""Calibration: against plain formulas, and whatever the slabs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.special import softmax
+
+import evaluation
+from evaluation import case as case_module
+from evaluation.calibration import fine_bins
+from evaluation.errors import EvaluationError
+from evaluation.labels import Classes
+from evaluation.metrics import choose
+from evaluation.probabilities import ProbabilityMap, list_probabilities
+from evaluation.regions import region_masks
+from evaluation.settings import Settings
+from tests.evaluation.conftest import write
+
+CLASSES = Classes(members={"one": (1,), "two": (2,)})
+
+
+@pytest.fixture
+def made():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (3, 8, 12, 10))
+    labels = rng.integers(0, 3, (8, 12, 10)).astype(np.uint8)
+    for channel in range(3):
+        logits[channel][labels == channel] += 1
+    return softmax(logits, axis=0).astype(np.float32), labels
+
+
+def plain_error(confidence, right, bins, norm=1):
+    place = np.minimum((confidence.astype(np.float64) * bins).astype(int), bins - 1)
+    total = 0.0
+    for index in range(bins):
+        held = place == index
+        if held.any():
+            gap = abs(right[held].mean() - confidence[held].astype(np.float64).mean())
+            total += held.mean() * gap**norm
+    return total ** (1 / norm)
+
+
+@pytest.mark.parametrize("bins", [1, 10, 15, 50])
+def test_errors_are_those_of_the_formulas(made, bins):
+    values, labels = made
+    confidence, right = values.max(axis=0).ravel(), (values.argmax(axis=0) == labels).ravel()
+    for norm in (1, 2):
+        found = evaluation.ece(labels, values, num_bins=bins, norm=norm)
+        assert found == pytest.approx(plain_error(confidence, right, bins, norm), abs=1e-8)
+    each = [plain_error(values[c].ravel(), (labels == c).ravel(), bins) for c in range(3)]
+    found = evaluation.classwise_ece(labels, values, num_bins=bins)
+    assert found == pytest.approx(np.mean(each), abs=1e-8)
+
+
+def test_proper_scores_are_those_of_the_formulas(made):
+    values, labels = made
+    one_hot = np.eye(3)[labels].transpose(3, 0, 1, 2)
+    brier = ((values - one_hot) ** 2).sum(axis=0).mean()
+    assert evaluation.brier(labels, values) == pytest.approx(brier, rel=1e-6)
+    of_truth = np.take_along_axis(values, labels[None].astype(int), axis=0)
+    assert evaluation.nll(labels, values) == pytest.approx(-np.log(of_truth).mean(), rel=1e-6)
+    assert evaluation.mce(labels, values) >= evaluation.ece(labels, values)
+
+
+def test_adaptive_bins_hold_equal_numbers(made):
+    values, labels = made
+    settings = Settings(num_bins=5, adaptive=True)
+    found = evaluation.arrays.calibrate(labels, values, settings).reliability(settings)
+    assert found.counts.sum() == labels.size
+    assert found.counts.max() - found.counts.min() < 0.05 * labels.size
+    assert 0 <= evaluation.ace(labels, values) <= 1
+
+
+def test_perfect_probabilities_have_no_error():
+    labels = np.arange(24).reshape(2, 3, 4) % 3
+    values = np.eye(3, dtype=np.float32)[labels].transpose(3, 0, 1, 2)
+    assert evaluation.ece(labels, values) == evaluation.brier(labels, values) == 0
+
+
+def test_confidence_on_an_edge_belongs_to_the_upper_bin():
+    values = np.array([[[0.5, 0.25]], [[0.5, 0.75]]], dtype=np.float32)
+    settings = Settings(num_bins=4)
+    labels = np.zeros((1, 2), dtype=int)
+    found = evaluation.arrays.calibrate(labels, values, settings).reliability(settings)
+    assert found.counts.tolist() == [0, 0, 1, 1]
+
+
+def test_regions_are_a_box_and_a_band():
+    labels = np.zeros((1, 20, 30), dtype=np.uint8)
+    labels[0, 8:12, 10:20] = 1
+    found = region_masks(labels, ("image", "box", "band"), 2)
+    assert found["image"] is None
+    assert found["box"].sum() == 8 * 14
+    assert found["band"][0, 8, 12]
+    assert not found["band"][0, 0, 0]
+    assert evaluation.ece(labels, np.stack((1 - labels, labels)).astype(float), region="band") == 0
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
+def test_the_size_of_slabs_changes_not_a_bit(made, tmp_path, monkeypatch, chunk):
+    values, labels = made
+    np.save(tmp_path / "a.npy", values)
+    names = ("ece", "classwise_ece", "brier", "nll", "ece:box", "ece:bins7:adaptive")
+    chosen = choose(names, Settings(margin=1))
+
+    def run(slab_bytes):
+        with ProbabilityMap((tmp_path / "a.npy",), slab_bytes=slab_bytes) as found:
+            together, each = case_module.count_calibration(labels, found, CLASSES, chosen)
+        items = {**each, "all": together}
+        return [
+            item.metric.of_probabilities(found, item.settings)
+            for found in items.values()
+            for item in chosen
+        ]
+
+    expected = run(1 << 30)
+    monkeypatch.setattr("evaluation.calibration.CHUNK", chunk * 37)
+    assert run(chunk) == expected
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy", "fortran", "nii.gz", "vector", "classes"])
+def test_probabilities_are_read_from_what_programs_write(made, tmp_path, kind):
+    values, labels = made
+    if kind == "npz":
+        np.savez_compressed(tmp_path / "a.npz", probabilities=values.astype(np.float16))
+    elif kind in ("npy", "fortran"):
+        order = np.asfortranarray(values) if kind == "fortran" else values
+        np.save(tmp_path / "a.npy", order)
+    elif kind == "nii.gz":
+        sitk.WriteImage(sitk.GetImageFromArray(values, isVector=False), str(tmp_path / "a.nii.gz"))
+    elif kind == "vector":
+        image = sitk.GetImageFromArray(np.moveaxis(values, 0, -1), isVector=True)
+        sitk.WriteImage(image, str(tmp_path / "a.mha"))
+    else:
+        for index, name in enumerate(CLASSES.members, 1):
+            write(tmp_path / name / "a.nii.gz", values[index])
+    (paths,) = list_probabilities(tmp_path, tuple(CLASSES.members)).values()
+    chosen = choose(("ece",), Settings())
+    with ProbabilityMap(paths, slab_bytes=5000) as found:
+        together, _ = case_module.count_calibration(labels, found, CLASSES, chosen)
+    expected = evaluation.ece(labels, values)
+    tolerance = 1e-3 if kind == "npz" else 1e-6
+    assert together.error(Settings()) == pytest.approx(expected, abs=tolerance)
+
+
+def test_ignored_voxels_do_not_count(made, tmp_path):
+    values, labels = made
+    part = labels.copy()
+    part[4:] = 9
+    classes = Classes(members=CLASSES.members, ignore=9)
+    chosen = choose(("ece", "classwise_ece"), Settings())
+    np.save(tmp_path / "a.npy", values)
+    with ProbabilityMap((tmp_path / "a.npy",)) as found:
+        together, _ = case_module.count_calibration(part, found, classes, chosen)
+    assert together.error(Settings()) == evaluation.ece(labels[:4], values[:, :4])
+
+
+def test_regions_stand_for_themselves(tmp_path):
+    labels = np.random.default_rng(0).integers(0, 3, (4, 6, 5)).astype(np.uint8)
+    write(tmp_path / "ref/a.nii.gz", labels)
+    write(tmp_path / "pred/a.nii.gz", labels)
+    (tmp_path / "p").mkdir()
+    np.save(tmp_path / "p/a.npy", np.stack((labels > 0, labels == 2)).astype(np.float32))
+    (tmp_path / "ref/dataset.json").write_text(
+        json.dumps({"labels": {"background": 0, "whole": [1, 2], "core": 2}})
+    )
+    classes = evaluation.read_classes(tmp_path / "ref/dataset.json")
+    (tmp_path / "ref/dataset.json").unlink()
+    summary = evaluation.evaluate_folders(
+        tmp_path / "ref",
+        tmp_path / "pred",
+        classes,
+        metrics=["classwise_ece", "classwise_brier"],
+        probabilities=[tmp_path / "p"],
+    )
+    assert summary.mean("classwise_ece") == summary.mean("classwise_brier") == 0
+
+
+def test_fine_bins_are_a_multiple_of_all_bins():
+    assert all(fine_bins([15, 50]) % bins == 0 for bins in (15, 50))
+    assert fine_bins([15]) >= 4096
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p * np.float32(np.nan), "hold NaN"),
+        (lambda p: p * 3, "reach from"),
+        (lambda p: p * np.float32(0.7), "sum to 1"),
+        (lambda p: p[:, 1:], "Shapes differ"),
+        (lambda p: (p > 0.5).astype(np.uint8), "are uint8"),
+    ],
+)
+def test_what_are_no_probabilities_is_named(made, change, message):
+    values, labels = made
+    with pytest.raises(EvaluationError, match=message):
+        evaluation.ece(labels, change(values))
