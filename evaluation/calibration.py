@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -197,34 +198,43 @@ class CalibrationCounter:
             there are no values for all classes together.
         regions: Regions to count, see `Settings`.
         bins: See `fine_bins`.
+        with_classes: Also count every class against the rest.
+        with_scores: Also sum up what the Brier score and the log likelihood need.
+        executor: Counts chunks of voxels side by side.
     """
 
     def __init__(
-        self, classes: Sequence[str | None], *, exclusive: bool, regions: Sequence[str], bins: int
+        self,
+        classes: Sequence[str | None],
+        *,
+        exclusive: bool,
+        regions: Sequence[str],
+        bins: int,
+        with_classes: bool = True,
+        with_scores: bool = True,
+        executor: Executor | None = None,
     ) -> None:
         self.exclusive, self.bins, self.names = exclusive, bins, tuple(classes)
+        self.with_classes, self.with_scores = with_classes or not exclusive, with_scores
+        self.regions, self._executor = tuple(regions), executor
+        self._parts = [self._empty() for _ in range(len(self.names) + 1)]
 
-        def make() -> Calibration:
-            return Calibration(
-                regions={
-                    name: Counts(
-                        voxels=np.zeros((2, bins), dtype=np.int64),
-                        confidence=np.zeros(bins, dtype=np.int64),
-                    )
-                    for name in regions
-                }
-            )
-
-        self._channels = [make() for _ in classes]
-        self._all = make()
+    def _empty(self) -> Calibration:
+        return Calibration(
+            regions={
+                name: Counts(
+                    voxels=np.zeros((2, self.bins), dtype=np.int64),
+                    confidence=np.zeros(self.bins, dtype=np.int64),
+                )
+                for name in self.regions
+            }
+        )
 
     def add(
         self,
         probabilities: npt.NDArray[np.floating],
         target: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
         regions: Mapping[str, npt.NDArray[np.bool_] | None],
-        *,
-        with_classes: bool = True,
     ) -> None:
         """Adds voxels.
 
@@ -233,95 +243,104 @@ class CalibrationCounter:
             target: [n] channel of each voxel, negative where it does not count; of channels that
                 stand for themselves [c, n] truth values.
             regions: Region → [n] voxels that belong to it; None: all.
-            with_classes: Also count every class against the rest.
-        """
-        for start in range(0, probabilities.shape[1], CHUNK):
-            part = slice(start, start + CHUNK)
-            values = probabilities[:, part].astype(np.float32, copy=False)
-            truth = target[..., part]
-            chosen = {name: None if mask is None else mask[part] for name, mask in regions.items()}
-            if self.exclusive:
-                counted = truth >= 0
-                chosen = {
-                    name: _and(mask, None if counted.all() else counted)
-                    for name, mask in chosen.items()
-                }
-                self._add_all(values, truth.astype(np.int64, copy=False), chosen)
-            if with_classes or not self.exclusive:
-                for channel, value in enumerate(values):
-                    right = truth == channel if self.exclusive else truth[channel]
-                    self._add_channel(channel, value, right, chosen)
 
-    def _add_all(
+        Raises:
+            ValueError: The values are no probabilities; the message says why.
+        """
+        starts = range(0, probabilities.shape[1], CHUNK)
+
+        def count(start: int) -> list[Calibration]:
+            part = slice(start, start + CHUNK)
+            masks = {name: None if mask is None else mask[part] for name, mask in regions.items()}
+            return self._count_chunk(probabilities[:, part], target[..., part], masks)
+
+        done = map(count, starts) if self._executor is None else self._executor.map(count, starts)
+        for parts in done:
+            for own, added in zip(self._parts, parts, strict=True):
+                own.add(added)
+
+    def _count_chunk(
         self,
+        probabilities: npt.NDArray[np.floating],
+        target: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
+        masks: dict[str, npt.NDArray[np.bool_] | None],
+    ) -> list[Calibration]:
+        values = probabilities.astype(np.float32, copy=False)
+        fault = probability_fault(values, exclusive=self.exclusive)
+        if fault:
+            raise ValueError(fault)
+        parts = [self._empty() for _ in range(len(self.names) + 1)]
+        if self.exclusive:
+            counted = np.asarray(target >= 0)
+            if not counted.all():
+                masks = {name: _and(mask, counted) for name, mask in masks.items()}
+            self._count_top(parts[-1], values, target.astype(np.int64, copy=False), masks)
+        if self.with_classes:
+            for channel, value in enumerate(values):
+                right = np.asarray(target == channel if self.exclusive else target[channel])
+                of_truth = np.where(right, value, 1 - value) if self.with_scores else None
+                squares = None if of_truth is None else (1 - of_truth) ** 2
+                self._count(parts[channel], value, right, (squares, of_truth), masks)
+        return parts
+
+    def _count_top(
+        self,
+        part: Calibration,
         values: Floats,
-        target: npt.NDArray[np.integer],
-        chosen: Mapping[str, npt.NDArray[np.bool_] | None],
+        target: Integers,
+        masks: Mapping[str, npt.NDArray[np.bool_] | None],
     ) -> None:
-        best, label = values[0].copy(), np.zeros(values.shape[1], dtype=target.dtype)
-        squares = values[0] * values[0]
+        best, label = values[0].copy(), np.zeros(values.shape[1], dtype=np.uint8)
         for channel in range(1, len(values)):
             value = values[channel]
             label[value > best] = channel
             np.maximum(best, value, out=best)
-            squares += value * value
-        of_truth = np.take_along_axis(values, np.maximum(target, 0)[None].astype(np.intp), axis=0)[
-            0
-        ]
-        squares += 1 - 2 * of_truth
-        for name, mask in chosen.items():
-            self._count(self._all.regions[name], best, label == target, squares, of_truth, mask)
-
-    def _add_channel(
-        self,
-        channel: int,
-        value: Floats,
-        right: npt.NDArray[np.bool_],
-        chosen: Mapping[str, npt.NDArray[np.bool_] | None],
-    ) -> None:
-        of_truth = np.where(right, value, 1 - value)
-        squares = (1 - of_truth) ** 2
-        for name, mask in chosen.items():
-            counts = self._channels[channel].regions[name]
-            self._count(counts, value, right, squares, of_truth, mask)
+        squares = of_truth = None
+        if self.with_scores:
+            place = np.maximum(target, 0)[None]
+            of_truth = np.take_along_axis(values, place, axis=0)[0]
+            squares = np.einsum("cn,cn->n", values, values) + 1 - 2 * of_truth
+        self._count(part, best, label == target, (squares, of_truth), masks)
 
     def _count(
         self,
-        counts: Counts,
+        part: Calibration,
         confidence: Floats,
         right: npt.NDArray[np.bool_],
-        squares: Floats,
-        of_truth: Floats,
-        mask: npt.NDArray[np.bool_] | None,
+        scores: tuple[Floats | None, Floats | None],
+        masks: Mapping[str, npt.NDArray[np.bool_] | None],
     ) -> None:
-        if mask is not None:
-            confidence, right = confidence[mask], right[mask]
-            squares, of_truth = squares[mask], of_truth[mask]
         exact = confidence.astype(np.float64)
-        place = np.minimum((exact * self.bins).astype(np.intp), self.bins - 1)
-        fixed = np.rint(exact * FIXED)
-        counts.confidence += np.bincount(place, fixed, self.bins).astype(np.int64)
-        place += right * self.bins
-        counts.voxels += np.bincount(place, minlength=2 * self.bins).reshape(2, -1)
-        counts.squares += int(np.rint(squares.astype(np.float64) * FIXED).sum())
-        logs = -np.log(np.maximum(of_truth, SMALLEST))
-        counts.logs += int(np.rint(logs.astype(np.float64) * FIXED_LOG).sum())
+        place = np.minimum((exact * self.bins).astype(np.int32), self.bins - 1)
+        exact *= FIXED
+        fixed = np.rint(exact, out=exact)
+        squares, of_truth = scores
+        for name, mask in masks.items():
+            counts, chosen = part.regions[name], slice(None) if mask is None else mask
+            at = place[chosen]
+            counts.confidence += np.bincount(at, fixed[chosen], self.bins).astype(np.int64)
+            hits = np.bincount(at[right[chosen]], minlength=self.bins)
+            counts.voxels += np.stack((np.bincount(at, minlength=self.bins) - hits, hits))
+            if squares is not None and of_truth is not None:
+                error = squares[chosen].astype(np.float64)
+                counts.squares += int(np.rint(error * FIXED).sum())
+                logs = -np.log(np.maximum(of_truth[chosen], SMALLEST)).astype(np.float64)
+                counts.logs += int(np.rint(logs * FIXED_LOG).sum())
 
     def result(self) -> tuple[Calibration | None, dict[str, Calibration]]:
         """Calibration of all classes together (None: channels are not exclusive), and of each."""
+        channels, top = self._parts[:-1], self._parts[-1]
         named = {
             name: item
-            for name, item in zip(self.names, self._channels, strict=True)
-            if name is not None
+            for name, item in zip(self.names, channels, strict=True)
+            if name is not None and self.with_classes
         }
         if not self.exclusive:
             return None, named
-        return Calibration(regions=self._all.regions, classes=tuple(self._channels)), named
+        return Calibration(regions=top.regions, classes=tuple(channels)), named
 
 
 def _and(
-    first: npt.NDArray[np.bool_] | None, second: npt.NDArray[np.bool_] | None
-) -> npt.NDArray[np.bool_] | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return first & second
+    mask: npt.NDArray[np.bool_] | None, counted: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.bool_]:
+    return counted if mask is None else mask & counted

@@ -23,7 +23,8 @@ from evaluation.errors import EvaluationError
 from evaluation.files import LabelMap, geometry_fault, read_label_map
 from evaluation.labels import Classes
 from evaluation.masks import box_of, pairs
-from evaluation.metrics import Chosen
+from evaluation.metrics import METRICS, Chosen
+from evaluation.metrics.raters import dice_of
 from evaluation.probabilities import ProbabilityMap
 from evaluation.raters import LEVELS, RaterCase, make_soft
 from evaluation.regions import region_masks
@@ -61,9 +62,19 @@ class CaseScores:
 def read_checked(path: Path, like: LabelMap | None) -> LabelMap:
     """Reads a label map and checks that it lies on another's grid."""
     found = read_label_map(path)
-    if like is not None and (fault := geometry_fault(like, found, path)):
-        raise EvaluationError(f"{path}: {fault}. Export it on the reference's grid.")
+    if like is not None:
+        check_grid(found, like, path)
     return found
+
+
+def check_grid(found: LabelMap, like: LabelMap, path: Path) -> None:
+    """Refuses a label map that lies on another grid.
+
+    Raises:
+        EvaluationError: See above.
+    """
+    if fault := geometry_fault(like, found, path):
+        raise EvaluationError(f"{path}: {fault}. Export it on the reference's grid.")
 
 
 def score_masks(
@@ -148,7 +159,11 @@ def with_background(values: npt.NDArray[Any], channels: int) -> npt.NDArray[Any]
 
 
 def count_calibration(
-    reference: Labels, probabilities: ProbabilityMap, classes: Classes, chosen: Sequence[Chosen]
+    reference: Labels,
+    probabilities: ProbabilityMap,
+    classes: Classes,
+    chosen: Sequence[Chosen],
+    executor: Executor | None = None,
 ) -> tuple[Calibration | None, dict[str, Calibration]]:
     """Counts the calibration of a case in one pass over the slabs of its probabilities.
 
@@ -160,23 +175,22 @@ def count_calibration(
     names, exclusive = channels_of(classes, probabilities.shape[0], path)
     regions = tuple(dict.fromkeys(item.settings.region for item in chosen))
     margin = max(item.settings.margin for item in chosen)
-    with_classes = any(
-        item.metric.scope == "class" or item.name.startswith("ace") for item in chosen
-    )
+    wanted = {item.name.split(":")[0] for item in chosen}
+    per_class = {item.name for item in chosen if item.metric.scope == "class"}
     counter = CalibrationCounter(
         names,
         exclusive=exclusive,
         regions=regions,
         bins=fine_bins([item.settings.num_bins for item in chosen]),
+        with_classes=bool(per_class) or "ace" in wanted,
+        with_scores=bool(wanted & {"brier", "classwise_brier", "nll"}),
+        executor=executor,
     )
     masks = region_masks(_known(reference, classes), regions, margin)
     lookup = _channel_lookup(reference, classes, names) if exclusive else None
     for place, slab in probabilities.slabs():
         values = with_background(slab, len(names)) if exclusive else slab
         values = values.reshape(len(values), -1)
-        fault = probability_fault(values, exclusive=exclusive)
-        if fault:
-            raise EvaluationError(f"{path}: the probabilities {fault}.")
         part = reference[place]
         if lookup is not None:
             target = lookup(part).reshape(-1)
@@ -187,7 +201,10 @@ def count_calibration(
         chosen_masks = {
             name: None if mask is None else mask[place].reshape(-1) for name, mask in masks.items()
         }
-        counter.add(values, target, chosen_masks, with_classes=with_classes)
+        try:
+            counter.add(values, target, chosen_masks)
+        except ValueError as error:
+            raise EvaluationError(f"{path}: the probabilities {error}.") from None
     return counter.result()
 
 
@@ -240,16 +257,21 @@ def read_soft(
 
 
 def score_raters(
-    raters: Sequence[LabelMap],
+    raters: Mapping[str, LabelMap],
     prediction: Labels | None,
     soft: Mapping[str, npt.NDArray[np.float32]] | None,
     classes: Classes,
     chosen: Sequence[Chosen],
 ) -> dict[str, dict[str, float]]:
-    """Scores one method against several raters, class by class."""
+    """Scores one method against several raters, class by class.
+
+    Where Dice against the raters is asked for, that against each of them is there too, as
+    `dice_per_rater:NAME`.
+    """
+    maps = list(raters.values())
     result: dict[str, dict[str, float]] = {}
     for name, members in classes.members.items():
-        masks = [np.isin(rater.labels, members) for rater in raters]
+        masks = [np.isin(rater.labels, members) for rater in maps]
         predicted = None if prediction is None else np.isin(prediction, members)
         values = None if soft is None else soft[name]
         inside = np.logical_or.reduce([*masks, *([predicted] if predicted is not None else [])])
@@ -261,11 +283,17 @@ def score_raters(
             None if predicted is None else predicted[box],
             soft=None if values is None else make_soft(values, box),
             size=masks[0].size,
-            voxel_ml=raters[0].voxel_ml,
+            voxel_ml=maps[0].voxel_ml,
         )
         result[name] = {
             item.name: float(item.metric.of_raters(case, item.settings))
             for item in chosen
             if item.metric.of_raters is not None
         }
+        for item in chosen:
+            if item.metric is METRICS["dice_per_rater"] and case.prediction is not None:
+                result[name] |= {
+                    f"{item.name}:{rater}": dice_of(mask, case.prediction, item.settings)
+                    for rater, mask in zip(raters, case.raters, strict=True)
+                }
     return result

@@ -91,7 +91,7 @@ def joint_histogram(
     """
     if all(labels.dtype == np.uint8 for labels in (reference, prediction)):
         return _of_bytes(reference.ravel().view(np.uint8), prediction.ravel().view(np.uint8))
-    values = np.union1d(_unique(reference), _unique(prediction)).astype(np.int64)
+    values = np.union1d(values_of(reference), values_of(prediction)).astype(np.int64)
     size = len(values)
     if size and values[0] >= 0 and values[-1] < 65536:
         table = np.zeros(int(values[-1]) + 1, dtype=np.int32)
@@ -125,7 +125,11 @@ def _of_bytes(
     return values.astype(np.int64), table[np.ix_(values, values)]
 
 
-def _unique(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+def values_of(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Values that occur in a label map, ascending."""
     if labels.dtype.kind == "u" and labels.dtype.itemsize <= 2:
-        return np.flatnonzero(np.bincount(labels.ravel()))
+        flat, found = labels.ravel(), np.zeros(1 << 16, dtype=bool)
+        for start in range(0, flat.size, CHUNK):
+            found[np.flatnonzero(np.bincount(flat[start : start + CHUNK]))] = True
+        return np.flatnonzero(found)
     return np.unique(labels).astype(np.int64)

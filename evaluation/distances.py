@@ -21,11 +21,23 @@ TREE_COST = 50
 """What a target costs in a k-d tree, in points of the walk: with more, the tree is asked."""
 
 
+def walking_margin(shape: Sequence[int], spacing_mm: Sequence[float]) -> tuple[int, ...]:
+    """Free space behind each axis of a grid that `nearest_distances` needs; none for small grids.
+
+    A step beyond the end of a row then lands in free space of this row or of the one before.
+    """
+    if math.prod(shape) <= SMALL_GRID:
+        return (0,) * len(shape)
+    offsets, _ = _ball(tuple(float(step) for step in spacing_mm))
+    return tuple(int(reach) for reach in np.abs(offsets).max(axis=0))
+
+
 def nearest_distances(
     points: npt.NDArray[np.intp],
     targets: npt.NDArray[np.intp],
     shape: Sequence[int],
     spacing_mm: Sequence[float],
+    margin: Sequence[int],
 ) -> npt.NDArray[np.float64]:
     """Distance of every point to the nearest target.
 
@@ -36,13 +48,14 @@ def nearest_distances(
     Args:
         points: [n] flat indices into a grid.
         targets: [m] flat indices into the same grid, at least one.
-        shape: Shape of the grid.
+        shape: Shape of the grid, its margin included.
         spacing_mm: Per axis.
+        margin: See `walking_margin`; all 0: the grid is small and has none.
 
     Returns:
         [n] distances in mm.
     """
-    if math.prod(shape) <= SMALL_GRID:
+    if not any(margin):
         away = np.ones(tuple(shape), dtype=bool)
         away.ravel()[targets] = False
         field = ndimage.distance_transform_edt(away, sampling=spacing_mm)
@@ -50,8 +63,8 @@ def nearest_distances(
     result = np.empty(len(points))
     rest = _walk(points, targets, shape, spacing_mm, result)
     if len(rest):
-        far = np.stack(np.unravel_index(points[rest], shape), axis=1)
-        near = np.stack(np.unravel_index(targets, shape), axis=1)
+        far = np.stack(np.unravel_index(points[rest], tuple(shape)), axis=1)
+        near = np.stack(np.unravel_index(targets, tuple(shape)), axis=1)
         scale = np.asarray(spacing_mm, dtype=np.float64)
         _, index = cKDTree(near * scale, balanced_tree=False).query(far * scale)
         result[rest] = _length((far - near[index]).T, spacing_mm)
@@ -67,24 +80,16 @@ def _walk(
 ) -> npt.NDArray[np.intp]:
     """Fills in the distances of points with a target close by; returns the other points' places."""
     offsets, lengths = _ball(tuple(float(value) for value in spacing_mm))
-    margin = np.abs(offsets).max(axis=0)
-    padded = tuple(int(size + 2 * extra) for size, extra in zip(shape, margin, strict=True))
-
-    def place(flat: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        axes = np.unravel_index(flat, tuple(shape))
-        moved = [axis + extra for axis, extra in zip(axes, margin, strict=True)]
-        return np.asarray(np.ravel_multi_index(moved, padded), dtype=np.intp)
-
-    is_target = np.zeros(math.prod(padded), dtype=bool)
-    is_target[place(targets)] = True
-    at = place(points)
-    rest = np.arange(len(points))
-    strides = np.cumprod((1, *padded[:0:-1]))[::-1]
+    strides = np.cumprod((1, *tuple(shape)[:0:-1]))[::-1]
     steps = (offsets * strides).sum(axis=1)
+    is_target = np.zeros(math.prod(shape), dtype=bool)
+    is_target[targets] = True
+    at, rest = points, np.arange(len(points))
     budget = TREE_COST * len(targets)
     for step, length in zip(steps, lengths, strict=True):
         if not len(rest) or budget < 0:
             break
+        # Before the first row lies, as numpy counts from the end, the margin behind the last one.
         hit = is_target.take(at + step)
         result[rest[hit]] = length
         missed = ~hit

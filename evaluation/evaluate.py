@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.case import CaseFiles, score_masks
-from evaluation.challenges import Mode, find_profile
+from evaluation.challenges import Mode, find_profile, kits
 from evaluation.comparing import compare_methods, rank_methods
+from evaluation.confusion import values_of
 from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
 from evaluation.files import LabelMap, list_label_maps, read_label_map
@@ -161,7 +162,8 @@ def evaluate_folders(
     is_word = str(reference) in CONSENSUS and not reference.exists()
     if is_word and not by_rater:
         raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
-    references = None if is_word else list_label_maps(reference)
+    in_cases = kits.list_cases(reference) if str(profile).startswith("kits") else {}
+    references = None if is_word else in_cases or list_label_maps(reference)
     methods = {name: list_label_maps(path) for name, path in name_folders(folders).items()}
     if references is not None and len(references) == 1:
         # Two single files belong together whatever they are called.
@@ -182,6 +184,11 @@ def evaluate_folders(
         raters=by_rater,
         probabilities=dict(zip(methods if len(methods) > 1 else [""], listed, strict=False)),
         consensus="staple" if str(reference) == "staple" else "majority",
+        samples={
+            case: path.parent / "segmentations"
+            for case, path in in_cases.items()
+            if profile == "kits21" and (path.parent / "segmentations").is_dir()
+        },
         images={} if images is None else list_label_maps(images),
         vessels={} if vessels is None else list_label_maps(vessels),
     )
@@ -213,10 +220,10 @@ def evaluate_inputs(
     check_names(inputs, cases)
     settings = settings or Settings()
     if classes is None:
-        classes = _classes_of(inputs, cases)
+        classes = _classes_of(cases, workers)
     notes = rater_notes(inputs, cases)
     if profile is not None:
-        files = ProfileFiles(images=inputs.images, vessels=inputs.vessels)
+        files = ProfileFiles(images=inputs.images, samples=inputs.samples, vessels=inputs.vessels)
         run = ProfileRun(profile, mode, classes, files, inputs.consensus)
         parts = run_cases(cases, len(inputs.methods), workers, run.score)
         records = dict(find_profile(profile).metrics)
@@ -272,12 +279,16 @@ def _check_needs(chosen: Sequence[Chosen], inputs: Inputs) -> None:
             raise EvaluationError(f"Metric '{item.name}' needs raters: give --raters.")
 
 
-def _classes_of(inputs: Inputs, cases: Sequence[CaseFiles]) -> Classes:
+def _classes_of(cases: Sequence[CaseFiles], workers: int) -> Classes:
+    paths = [
+        path
+        for files in cases
+        for path in ([files.reference] if files.reference is not None else files.raters.values())
+    ]
     values: set[int] = set()
-    for files in cases:
-        paths = [files.reference] if files.reference is not None else files.raters.values()
-        for path in paths:
-            values.update(int(value) for value in np.unique(read_label_map(path).labels))
+    with ThreadPoolExecutor(max(1, workers)) as executor:
+        for found in executor.map(lambda path: values_of(read_label_map(path).labels), paths):
+            values.update(found.tolist())
     members = {f"label {value}": (value,) for value in sorted(values - {0})}
     if not members:
         raise EvaluationError("The references hold no foreground; name the classes with --labels.")

@@ -96,8 +96,12 @@ class MaskPair:
                 first = surface_elements(self.reference, self.spacing_mm)
                 second = surface_elements(self.prediction, self.spacing_mm)
             else:
-                first = border_voxels(self.reference, settings.surface_connectivity)
-                second = border_voxels(self.prediction, settings.surface_connectivity)
+                first = border_voxels(
+                    self.reference, self.spacing_mm, settings.surface_connectivity
+                )
+                second = border_voxels(
+                    self.prediction, self.spacing_mm, settings.surface_connectivity
+                )
             self._distances[key] = measure(first, second, self.spacing_mm)
         return self._distances[key]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ import SimpleITK as sitk
 
 from evaluation.calibration import probability_fault
 from evaluation.case import CaseFiles, read_checked
+from evaluation.challenges.kits import build_references
 from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 from evaluation.files import LabelMap
@@ -20,9 +22,10 @@ from evaluation.probabilities import ProbabilityMap
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileFiles:
-    """Images and vessel maps by case."""
+    """Images, folders of annotations to sample references from, and vessel maps by case."""
 
     images: Mapping[str, Path] = field(default_factory=dict)
+    samples: Mapping[str, Path] = field(default_factory=dict)
     vessels: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -40,7 +43,7 @@ def score_profile(
     files: CaseFiles,
     method: str,
     reference: LabelMap,
-    prediction: LabelMap | None,
+    prediction: npt.NDArray[np.integer] | None,
     raters: Sequence[LabelMap],
     extra: ProfileFiles,
 ) -> ProfileScores:
@@ -54,12 +57,12 @@ def score_profile(
             f"Case '{files.case}': the profile needs several raters, found {len(raters)}. "
             "Give their folders with --raters."
         )
-    labels = np.zeros_like(reference.labels) if prediction is None else prediction.labels
+    labels = np.zeros_like(reference.labels) if prediction is None else prediction
     case = ProfileCase(
         reference=reference.labels,
         prediction=labels,
-        spacing_mm=reference.spacing_mm if prediction is None else prediction.spacing_mm,
-        raters=tuple(rater.labels for rater in raters),
+        spacing_mm=reference.spacing_mm,
+        raters=_raters(raters, files.case, extra),
         probabilities=_probabilities(profile, files, method, reference, labels, prediction is None),
         image=_image(extra.images.get(files.case), reference),
         vessels=_vessels(extra.vessels.get(files.case), reference),
@@ -69,6 +72,16 @@ def score_profile(
     if profile.defects:
         others = profile.score(case, "exact" if mode == "official" else "official")
     return ProfileScores(values=values, others=others)
+
+
+def _raters(
+    raters: Sequence[LabelMap], case: str, extra: ProfileFiles
+) -> tuple[npt.NDArray[np.integer], ...]:
+    """The raters' label maps; in KiTS21's own layout the references sampled from annotations."""
+    number = re.search(r"(\d+)$", case)
+    if case in extra.samples and number:
+        return tuple(build_references(extra.samples[case], int(number[1])))
+    return tuple(rater.labels for rater in raters)
 
 
 def _probabilities(

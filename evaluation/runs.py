@@ -7,14 +7,17 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from evaluation.calibration import Calibration
 from evaluation.case import (
     CaseFiles,
+    check_grid,
     count_calibration,
     read_checked,
     read_soft,
@@ -49,10 +52,10 @@ class MetricRun:
         self, files: CaseFiles, executor: Executor | None, done: Callable[[], Any]
     ) -> list[Score]:
         """Scores of one case; classes may run in an executor."""
-        raters, reference = _load_references(files, self.consensus)
+        raters, reference, first = _load(files, self.consensus)
         scores: list[Score] = []
         for method, path in files.predictions.items():
-            prediction = None if path is None else read_checked(path, reference).labels
+            prediction = _labels(path, first, reference)
             values: dict[str, dict[str, float]] = {name: {} for name in self.classes.members}
             if self.of_masks:
                 parts = score_masks(
@@ -60,7 +63,7 @@ class MetricRun:
                 )
                 _merge(values, parts)
             if self.of_probabilities:
-                _merge(values, self._calibrate(files, method, reference))
+                _merge(values, self._calibrate(files, method, reference, executor))
             if self.of_raters:
                 _merge(values, self._against_raters(files, method, raters, prediction))
             scores += [
@@ -71,7 +74,7 @@ class MetricRun:
         return scores
 
     def _calibrate(
-        self, files: CaseFiles, method: str, reference: LabelMap
+        self, files: CaseFiles, method: str, reference: LabelMap, executor: Executor | None
     ) -> dict[str, dict[str, float]]:
         paths = files.probabilities.get(method)
         if paths is None:
@@ -85,7 +88,7 @@ class MetricRun:
             }
         with ProbabilityMap(paths) as probabilities:
             together, each = count_calibration(
-                reference.labels, probabilities, self.classes, self.of_probabilities
+                reference.labels, probabilities, self.classes, self.of_probabilities, executor
             )
         named = dict(each)
         if together is not None:
@@ -115,17 +118,18 @@ class MetricRun:
         self,
         files: CaseFiles,
         method: str,
-        raters: Sequence[LabelMap],
+        raters: Mapping[str, LabelMap],
         prediction: Any,
     ) -> dict[str, dict[str, float]]:
         if not raters:
             return {}
+        first = next(iter(raters.values()))
         soft = None
         if method in files.probabilities:
             with ProbabilityMap(files.probabilities[method]) as probabilities:
-                soft = read_soft(probabilities, self.classes, raters[0].labels.shape)
+                soft = read_soft(probabilities, self.classes, first.labels.shape)
         if prediction is None:
-            prediction = np.zeros_like(raters[0].labels)
+            prediction = np.zeros_like(first.labels)
         return score_raters(raters, prediction, soft, self.classes, self.of_raters)
 
     def reliability(self, settings: Settings) -> dict[tuple[str, str], Any]:
@@ -163,12 +167,19 @@ class ProfileRun:
     ) -> list[Score]:
         """Scores of one case."""
         profile = find_profile(self.name)
-        raters, reference = _load_references(files, self.consensus)
+        raters, reference, first = _load(files, self.consensus)
         scores = []
         for method, path in files.predictions.items():
-            prediction = None if path is None else read_checked(path, reference)
+            prediction = _labels(path, first, reference)
             found = score_profile(
-                profile, self.mode, files, method, reference, prediction, raters, self.files
+                profile,
+                self.mode,
+                files,
+                method,
+                reference,
+                prediction,
+                list(raters.values()),
+                self.files,
             )
             for label, values in found.values.items():
                 for metric, value in values.items():
@@ -235,14 +246,33 @@ def run_cases(
     return parts
 
 
-def _load_references(files: CaseFiles, consensus: Consensus) -> tuple[list[LabelMap], LabelMap]:
-    reference = None if files.reference is None else read_label_map(files.reference)
-    raters: list[LabelMap] = []
-    for path in files.raters.values():
-        raters.append(read_checked(path, reference or (raters[0] if raters else None)))
-    if reference is None:
-        reference = merge(raters, consensus)
-    return raters, reference
+def _load(
+    files: CaseFiles, consensus: Consensus
+) -> tuple[dict[str, LabelMap], LabelMap, dict[Path, LabelMap]]:
+    """Raters, reference, and the first prediction, which is read at the same time."""
+    first = next((path for path in files.predictions.values() if path is not None), None)
+    with ThreadPoolExecutor(1) as executor:
+        early = None if first is None else executor.submit(read_label_map, first)
+        reference = None if files.reference is None else read_label_map(files.reference)
+        raters: dict[str, LabelMap] = {}
+        for name, path in files.raters.items():
+            known = reference or next(iter(raters.values()), None)
+            raters[name] = read_checked(path, known)
+        if reference is None:
+            reference = merge(list(raters.values()), consensus)
+        read = {} if early is None or first is None else {first: early.result()}
+    return raters, reference, read
+
+
+def _labels(
+    path: Path | None, read: dict[Path, LabelMap], reference: LabelMap
+) -> npt.NDArray[np.integer] | None:
+    """Labels of a prediction, which are read once and lie on the reference's grid."""
+    if path is None:
+        return None
+    found = read.pop(path, None) or read_label_map(path)
+    check_grid(found, reference, path)
+    return found.labels
 
 
 def _merge(values: dict[str, dict[str, float]], parts: Mapping[str, dict[str, float]]) -> None:

@@ -31,6 +31,7 @@ class Settings:
             neither on the voxel size nor on thick slices, and surface Dice has the same surface.
         surface_connectivity: Neighbourhood of the erosion that leaves the surface voxels of the
             voxel variants, 1 (faces) to 3 (corners).
+        official_sums: Sum areas in the order of DeepMind's program, for its last digits.
         connectivity: Of lesions: 6, 18 or 26 (in 2D 4 or 8).
         lesion_iou: IoU from which two lesions match, one to one; None: one common voxel is
             enough and a prediction may match several (as ISLES'22 counts).
@@ -42,6 +43,8 @@ class Settings:
             or band (near a border between reference labels).
         margin: Voxels around the box, and half the width of the band.
         credibility: Probability mass of the volume interval.
+        crps: exact: closed form; official: the integral of the CURVAS challenges, which saturates
+            and is 0 where raters agree.
         thresholds: Of the soft Dice.
     """
 
@@ -51,6 +54,7 @@ class Settings:
     tolerances_mm: dict[str, float] = field(default_factory=dict)
     surface: Surface = "deepmind"
     surface_connectivity: int = 1
+    official_sums: bool = False
     connectivity: int = 26
     lesion_iou: float | None = None
     lesion_ml: tuple[float, float] = (0.0, math.inf)
@@ -60,6 +64,7 @@ class Settings:
     region: str = "image"
     margin: int = 5
     credibility: float = 0.9
+    crps: Literal["exact", "official"] = "exact"
     thresholds: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
     def __post_init__(self) -> None:
@@ -127,6 +132,7 @@ VARIANTS: tuple[tuple[str, str, Any], ...] = (
     ("num_bins", r"bins(\d+)", lambda match: {"num_bins": int(match[1])}),
     ("norm", "l1|l2", lambda match: {"norm": int(match[0][1])}),
     ("adaptive", "adaptive", lambda _: {"adaptive": True}),
+    ("crps", "exact|official", lambda match: {"crps": match[0]}),
     ("region", "|".join(REGIONS), lambda match: {"region": match[0]}),
 )
 """What may stand behind a metric's name: the setting, its pattern, and what it means."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from evaluation.distances import nearest_distances
+from evaluation.distances import nearest_distances, walking_margin
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -24,21 +24,18 @@ class Surface:
         points: [n] flat indices into the grid.
         weights: [n] area in mm² (in 2D length in mm) of each element; ones for border voxels.
         shape: Shape of the grid.
-        has_areas: Whether the weights differ.
+        margin: Free space behind each axis, which is part of the shape.
     """
 
     points: npt.NDArray[np.intp]
     weights: Floats
     shape: tuple[int, ...]
-    has_areas: bool = False
+    margin: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurfaceDistances:
     """Distances between two surfaces, both ways; infinite where the other one is empty.
-
-    Elements are sorted by distance and area, as the official program sums them: that makes its
-    last digits.
 
     Attributes:
         to_prediction: [n] mm, of the reference's elements.
@@ -72,36 +69,37 @@ def _one_way(
 ) -> tuple[Floats, Floats]:
     if not len(target.points) or not len(source.points):
         return np.full(len(source.points), np.inf), source.weights
-    distances = nearest_distances(source.points, target.points, source.shape, spacing_mm)
-    if not source.has_areas:
-        return distances, source.weights
-    order = np.lexsort((source.weights, distances))
-    return distances[order], source.weights[order]
+    distances = nearest_distances(
+        source.points, target.points, source.shape, spacing_mm, source.margin
+    )
+    return distances, source.weights
 
 
-def border_voxels(mask: Mask, connectivity: int = 1) -> Surface:
+def border_voxels(mask: Mask, spacing_mm: Sequence[float], connectivity: int = 1) -> Surface:
     """Voxels of a mask that an erosion removes; voxels at the array's end belong to it.
 
     Args:
         mask: Any number of dimensions.
+        spacing_mm: Per axis.
         connectivity: Neighbours of the erosion, 1 (faces) to the number of dimensions.
     """
     if connectivity == 1:
         inner = mask.copy()
         for axis in range(mask.ndim):
-            low = [slice(None)] * mask.ndim
-            high = [slice(None)] * mask.ndim
-            low[axis], high[axis] = slice(None, -1), slice(1, None)
-            inner[tuple(low)] &= mask[tuple(high)]
-            inner[tuple(high)] &= mask[tuple(low)]
-            low[axis], high[axis] = slice(0, 1), slice(-1, None)
-            inner[tuple(low)] = False
-            inner[tuple(high)] = False
+            low, high = _sides(mask.ndim, axis)
+            inner[low] &= mask[high]
+            inner[high] &= mask[low]
+            ends = [slice(None)] * mask.ndim
+            for end in (slice(0, 1), slice(-1, None)):
+                ends[axis] = end
+                inner[tuple(ends)] = False
     else:
         structure = ndimage.generate_binary_structure(mask.ndim, connectivity)
         inner = ndimage.binary_erosion(mask, structure)
-    points = np.flatnonzero(mask & ~inner)
-    return Surface(points=points, weights=np.ones(len(points)), shape=mask.shape)
+    margin = walking_margin(mask.shape, spacing_mm)
+    border = np.pad(mask & ~inner, [(0, extra) for extra in margin])
+    points = np.flatnonzero(border)
+    return Surface(points=points, weights=np.ones(len(points)), shape=border.shape, margin=margin)
 
 
 def surface_elements(mask: Mask, spacing_mm: Sequence[float]) -> Surface:
@@ -116,20 +114,25 @@ def surface_elements(mask: Mask, spacing_mm: Sequence[float]) -> Surface:
     """
     if mask.ndim not in (2, 3):
         raise ValueError(f"surface elements need 2 or 3 dimensions, not {mask.ndim}")
-    code = np.pad(mask, 1).view(np.uint8)
+    margin = walking_margin(mask.shape, spacing_mm)
+    code = np.pad(mask, [(1, 1 + extra) for extra in margin]).view(np.uint8)
     factor = 2
     for axis in reversed(range(mask.ndim)):
-        low = [slice(None)] * mask.ndim
-        high = [slice(None)] * mask.ndim
-        low[axis], high[axis] = slice(None, -1), slice(1, None)
-        code = code[tuple(low)] * np.uint8(factor) + code[tuple(high)]
+        low, high = _sides(mask.ndim, axis)
+        code = code[low] * np.uint8(factor) + code[high]
         factor **= 2
     # The code of a cell has a bit per corner; all bits or none: no surface passes.
     points = np.flatnonzero((code - np.uint8(1)) < np.uint8(factor - 2))
     areas = _areas(tuple(float(step) for step in spacing_mm))
-    return Surface(
-        points=points, weights=areas[code.ravel()[points]], shape=code.shape, has_areas=True
-    )
+    weights = areas[code.ravel()[points]]
+    return Surface(points=points, weights=weights, shape=code.shape, margin=margin)
+
+
+def _sides(dimensions: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Everything but the last, and but the first, along an axis."""
+    low, high = [slice(None)] * dimensions, [slice(None)] * dimensions
+    low[axis], high[axis] = slice(None, -1), slice(1, None)
+    return tuple(low), tuple(high)
 
 
 @lru_cache(maxsize=64)

@@ -25,6 +25,9 @@ def find_profile(name: str) -> Profile:
     Raises:
         EvaluationError: It is unknown.
     """
+    if name == "msd":
+        listed = ", ".join(other for other in PROFILES if other.startswith("msd:"))
+        raise EvaluationError(f"Profile 'msd' needs a task: {listed}.")
     if name not in PROFILES:
         raise EvaluationError(f"Profile '{name}' is unknown; known are {', '.join(PROFILES)}.")
     return PROFILES[name]

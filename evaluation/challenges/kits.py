@@ -26,7 +26,7 @@ TOLERANCES_MM = {
 }
 """Mean inter-rater surface distance (95th percentile) of KiTS21, also taken by KiTS23."""
 NUM_GROUPS = 5
-SETTINGS = Settings(both_empty="1", one_empty="0", tolerances_mm=TOLERANCES_MM)
+SETTINGS = Settings(both_empty="1", one_empty="0", tolerances_mm=TOLERANCES_MM, official_sums=True)
 
 
 def score_hierarchy(
@@ -136,6 +136,20 @@ def sample_annotations(segmentations: Path, seed: int) -> tuple[Sample, ...]:
                 )
             )
     return tuple(samples)
+
+
+def list_cases(folder: Path) -> dict[str, Path]:
+    """Case → reference in the challenges' own layout, `case_00000/segmentation.nii.gz`.
+
+    KiTS21's is `aggregated_MAJ_seg.nii.gz`. Empty where the folder has another layout.
+    """
+    names = ("segmentation.nii.gz", "aggregated_MAJ_seg.nii.gz")
+    return {
+        path.name: path / name
+        for path in sorted(folder.glob("case_*"))
+        for name in names
+        if (path / name).is_file()
+    }
 
 
 def build_references(segmentations: Path, seed: int) -> Iterator[npt.NDArray[np.uint8]]:

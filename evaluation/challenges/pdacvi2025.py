@@ -11,10 +11,10 @@ import numpy.typing as npt
 from evaluation.challenges import vessels
 from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.challenges.torch_bins import exact_error, official_error
-from evaluation.challenges.volume_score import official_crps
 from evaluation.labels import Classes
 from evaluation.metrics.raters import exact_crps
 from evaluation.metrics.record import Metric
+from evaluation.metrics.volume_score import official_crps
 from evaluation.staple import staple
 
 THRESHOLDS = np.linspace(0.1, 0.8, 6)

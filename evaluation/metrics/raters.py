@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from evaluation.metrics.record import Metric
+from evaluation.metrics.volume_score import official_crps
 from evaluation.raters import RaterCase
 from evaluation.settings import Settings
 
@@ -120,6 +121,8 @@ def exact_crps(mean: float, deviation: float, value: float) -> float:
 
 def _crps(case: RaterCase, settings: Settings) -> float:
     volumes = case.volumes_ml
+    if settings.crps == "official":
+        return official_crps(list(volumes), case.predicted_volume_ml)
     return exact_crps(float(volumes.mean()), float(volumes.std()), case.predicted_volume_ml)
 
 
@@ -240,7 +243,8 @@ CRPS = Metric(
     direction="lower",
     unit="ml",
     high=math.inf,
-    empty="no spread: absolute volume error",
+    empty="no spread: absolute volume error (official: 0)",
+    accepts=("crps",),
     source="Gneiting & Raftery 2007; normal distribution fitted to the raters' volumes",
 )
 VOLUME_LOW = Metric(

@@ -21,6 +21,8 @@ from evaluation.metrics.record import Metric
 from evaluation.settings import Settings
 
 NAN, INF = math.nan, math.inf
+COARSE = 256
+"""Bins of distances in which a percentile is looked for first."""
 Official = dict[str, tuple[float, float]]
 """Program → what it returns where both masks are empty, and where one is."""
 
@@ -76,10 +78,20 @@ def _hausdorff(pair: MaskPair, settings: Settings, percent: float) -> float:
 def _weighted_percentile(
     distances: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], percent: float
 ) -> float:
-    """The first distance, of sorted ones, at which the share of the area reaches a percentage."""
-    shares = np.cumsum(weights) / np.sum(weights)
+    """The first distance at which the share of the area reaches a percentage.
+
+    Only the distances of the coarse bin that holds it are sorted.
+    """
+    bins = (distances * (COARSE / max(float(distances.max()), 1e-300))).astype(np.intp)
+    areas = np.cumsum(np.bincount(bins, weights))
+    chosen = int(np.searchsorted(areas, percent / 100.0 * areas[-1]))
+    chosen = min(chosen, len(areas) - 1)
+    inside = np.flatnonzero(bins == chosen)
+    order = inside[np.lexsort((weights[inside], distances[inside]))]
+    before = areas[chosen - 1] if chosen else 0.0
+    shares = (before + np.cumsum(weights[order])) / areas[-1]
     index = int(np.searchsorted(shares, percent / 100.0))
-    return float(distances[min(index, len(distances) - 1)])
+    return float(distances[order[min(index, len(order) - 1)]])
 
 
 def _mean_to_reference(pair: MaskPair, settings: Settings) -> float:
@@ -125,12 +137,17 @@ def _surface_dice(pair: MaskPair, settings: Settings) -> float:
     found, tolerance = pair.distances(settings), settings.tolerance_of(pair.label)
     # Equality with the tolerance depends on the number format; MONAI's is float32.
     exact = np.float32 if settings.surface.startswith("monai") else np.float64
-    near_prediction = found.to_prediction.astype(exact, copy=False) <= exact(tolerance)
-    near_reference = found.to_reference.astype(exact, copy=False) <= exact(tolerance)
-    agreeing = np.sum(found.reference_weights[near_prediction])
-    agreeing += np.sum(found.prediction_weights[near_reference])
-    total = np.sum(found.reference_weights) + np.sum(found.prediction_weights)
-    return float(agreeing / total)
+    near_prediction = np.asarray(found.to_prediction.astype(exact, copy=False) <= exact(tolerance))
+    near_reference = np.asarray(found.to_reference.astype(exact, copy=False) <= exact(tolerance))
+    first, second = found.reference_weights, found.prediction_weights
+    if settings.official_sums:
+        # The last digits depend on the order of the elements: by distance, then by area.
+        order = np.lexsort((first, found.to_prediction))
+        first, near_prediction = first[order], near_prediction[order]
+        order = np.lexsort((second, found.to_reference))
+        second, near_reference = second[order], near_reference[order]
+    agreeing = np.sum(first[near_prediction]) + np.sum(second[near_reference])
+    return float(agreeing / (np.sum(first) + np.sum(second)))
 
 
 DISTANCE_EMPTY = "both empty: policy (nan); one empty: policy (image diagonal)"

@@ -200,6 +200,8 @@ def test_a_rater_without_a_case_and_a_missing_prediction_are_said(study, capsys)
     assert "Probabilities are missing for 1 cases ('c3')" in shown
     plain = json.loads((study / "out/summary.json").read_text())
     assert plain["cases"]["c2"]["label 1"]["dice"] == 0
+    assert {"dice_per_rater:r1", "dice_per_rater:r2"} <= set(plain["cases"]["c0"]["label 1"])
+    assert "dice_per_rater:r2" not in plain["cases"]["c1"]["label 1"]
     assert plain["cases"]["c3"]["all classes"]["ece"] == 1
     assert (study / "out/reliability.png").stat().st_size > 1000
     assert (study / "out/reliability.csv").read_text().startswith("method,class,low")

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as npst
 
 import evaluation
 from evaluation import distances
-from evaluation.distances import nearest_distances
+from evaluation.distances import nearest_distances, walking_margin
 from evaluation.masks import MaskPair
 from evaluation.metrics import METRICS, choose
 from evaluation.settings import SURFACES, Settings
@@ -108,13 +108,20 @@ def test_classes_may_be_numbered_otherwise(labels, numbers):
 def test_walk_and_tree_find_what_a_distance_transform_finds(first, second, spacing):
     if not first.any() or not second.any():
         return
-    points, targets = np.flatnonzero(first), np.flatnonzero(second)
-    transformed = nearest_distances(points, targets, first.shape, spacing)
+
+    def place(mask, margin):
+        padded = np.pad(mask, [(0, extra) for extra in margin])
+        return np.flatnonzero(padded), padded.shape
+
+    (points, shape), (targets, _) = (place(mask, (0, 0, 0)) for mask in (first, second))
+    transformed = nearest_distances(points, targets, shape, spacing, (0, 0, 0))
     small, cost = distances.SMALL_GRID, distances.TREE_COST
     try:
         distances.SMALL_GRID = 0
+        margin = walking_margin(first.shape, spacing)
+        (points, shape), (targets, _) = (place(mask, margin) for mask in (first, second))
         for distances.TREE_COST in (0, 10**9):
-            found = nearest_distances(points, targets, first.shape, spacing)
+            found = nearest_distances(points, targets, shape, spacing, margin)
             np.testing.assert_allclose(found, transformed, rtol=1e-12)
     finally:
         distances.SMALL_GRID, distances.TREE_COST = small, cost
@@ -152,7 +159,7 @@ def test_elements_of_a_plane_have_its_area():
     surface = surface_elements(mask, (2.0, 3.0, 1.0))
     inner = surface.weights[np.isclose(surface.weights, 6)]
     assert len(inner) >= 2 * 9 * 9
-    assert len(border_voxels(mask).points) == 500 - 8 * 8 * 3
+    assert len(border_voxels(mask, (1, 1, 1)).points) == 500 - 8 * 8 * 3
 
 
 def test_elements_need_two_or_three_dimensions():

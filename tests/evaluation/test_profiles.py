@@ -94,6 +94,16 @@ def test_kits21_samples_annotations_of_instances(tmp_path):
     assert samples[0].files["kidney"][0] == f"kidney_instance-1_annotation-{offsets[0] + 1}.nii.gz"
     assert samples[0].files["tumor"][0] == f"tumor_instance-1_annotation-{offsets[2] + 1}.nii.gz"
     references = list(kits.build_references(tmp_path, 5))
+    case = tmp_path / "data/case_00005"
+    (case / "segmentations").mkdir(parents=True)
+    for path in tmp_path.glob("*.nii.gz"):
+        path.rename(case / "segmentations" / path.name)
+    write(case / "aggregated_MAJ_seg.nii.gz", references[0])
+    write(tmp_path / "pred/case_00005.nii.gz", references[0])
+    found = evaluation.evaluate_folders(tmp_path / "data", tmp_path / "pred", profile="kits21")
+    parts = [kits.score_hierarchy(item, references[0], (1, 1, 1)) for item in references]
+    expected = np.mean([part["tumor"]["dice"] for part in parts])
+    assert found.mean("dice", "tumor") == pytest.approx(expected)
     assert len(references) == 10
     assert set(np.unique(references[0])) == {0, 1, 2}
     with pytest.raises(EvaluationError, match="holds no files like"):
@@ -105,6 +115,8 @@ def test_a_task_of_the_decathlon_has_its_classes_and_tolerance(kidneys):
     assert summary.labels == ("liver", "tumor")
     assert summary.mean("nsd") == 1
     assert "not checked" in summary.notes[0]
+    with pytest.raises(EvaluationError, match="needs a task: msd:brain"):
+        evaluation.evaluate_folders(kidneys / "ref", kidneys / "good", profile="msd")
     with pytest.raises(EvaluationError, match="known are"):
         evaluation.evaluate_folders(kidneys / "ref", kidneys / "good", profile="msd:x")
 

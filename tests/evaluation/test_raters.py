@@ -15,10 +15,10 @@ from scipy.stats import norm
 
 import evaluation
 from evaluation.challenges.qubiq import thresholded_dice
-from evaluation.challenges.volume_score import official_crps
 from evaluation.consensus import merge
 from evaluation.files import LabelMap
 from evaluation.metrics.raters import exact_crps
+from evaluation.metrics.volume_score import official_crps
 from evaluation.raters import RaterCase, make_soft
 from evaluation.staple import staple
 
@@ -73,6 +73,7 @@ def test_crps_of_agreeing_raters_is_the_error_and_officially_nothing(raters):
     error = abs(int(shifted.sum()) - volume) / 1000
     assert evaluation.crps(same, shifted) == pytest.approx(error)
     assert official_crps([volume] * 3, volume / 2) == 0
+    assert evaluation.crps(same, shifted, crps="official") == 0
 
 
 def test_the_official_crps_saturates_and_the_exact_one_does_not():
