@@ -311,6 +311,22 @@ def predict(
     )
 
 
+def import_model(source: Path | str, output: Path | str, *, overwrite: bool = False) -> list[Path]:
+    """Turns a model that nnU-Net trained into model files of ours.
+
+    Args:
+        source: nnU-Net's result folder (`TRAINER__PLANS__CONFIGURATION`), or a zip of one.
+        output: Folder for `fold_N/checkpoint_final.pt`, which `predict` takes.
+        overwrite: Replace models that are there.
+
+    Returns:
+        The model files.
+    """
+    from autoseg.interop import nnunet
+
+    return nnunet.import_model(Path(source), Path(output), overwrite=overwrite)
+
+
 def evaluate(
     reference: Path | str,
     prediction: Path | str | Sequence[Path | str],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autoseg.checkpoint import Checkpoint, load_checkpoint
 from autoseg.errors import InputError, UsageError
+from autoseg.interop import nnunet
 from autoseg.workspace import Run, Workspace
 
 
@@ -43,6 +44,10 @@ def find_models(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder.")
+    if nnunet.is_model_folder(path):
+        return nnunet.find_checkpoints(path)
+    if path.name.startswith("fold_") and nnunet.is_model_folder(path.parent):
+        return [item for item in nnunet.find_checkpoints(path.parent) if item.parent == path]
     if path.name.startswith("fold_") and (found := _of_run(Run(path))):
         return [found]
     folders = sorted(item for item in path.glob("fold_*") if item.is_dir())
@@ -55,6 +60,11 @@ def find_models(path: Path) -> list[Path]:
         listed = ", ".join(str(path / "runs" / name) for name in configurations)
         raise UsageError(f"{path}: has models of several configurations. Name one: {listed}.")
     return _some(path, [model for model in map(_of_run, runs) if model])
+
+
+def read_any(path: Path) -> Checkpoint:
+    """Reads a model file of ours, or a checkpoint of nnU-Net's in its folder."""
+    return nnunet.read_checkpoint(path) if path.suffix == ".pth" else load_checkpoint(path)
 
 
 def load_models(paths: Iterable[Path], *, same_fold: bool = False) -> list[Model]:
@@ -73,7 +83,7 @@ def load_models(paths: Iterable[Path], *, same_fold: bool = False) -> list[Model
     def load(path: Path) -> Model:
         path = path.resolve()
         if path not in read:
-            checkpoint = load_checkpoint(path)
+            checkpoint = read_any(path)
             stage = checkpoint.configuration.previous
             previous = tuple(
                 tuple(load(item) for item in previous_models(path, name, same_fold=same_fold))

@@ -196,7 +196,7 @@ def _permutation(
     axes: tuple[int, ...] = (0, 1, 2)
     flips: tuple[bool, ...] = (False, False, False)
     if configuration.orientation is not None:
-        axes, flips = geometry.to_canonical()
+        axes, flips = geometry.to_canonical(configuration.orientation)
     order = configuration.transpose
     return (
         tuple(axes[axis] for axis in order),  # type: ignore[return-value]

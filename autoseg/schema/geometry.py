@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -29,8 +30,10 @@ class Geometry:
         """Letters of the directions in which x, y and z grow: "LPS" is the identity of ITK."""
         return "".join(letter for letter, _, _ in self._axes())
 
-    def to_canonical(self) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-        """How array axes are permuted, then flipped, so that the orientation becomes LPS.
+    def to_canonical(
+        self, orientation: Literal["LPS", "RAS"] = "LPS"
+    ) -> tuple[tuple[int, ...], tuple[bool, ...]]:
+        """How array axes are permuted, then flipped, so that they grow in given directions.
 
         Returns:
             (axes, flips): `array.transpose(axes)`, then each axis whose flip is true is reversed.
@@ -39,7 +42,8 @@ class Geometry:
         flips: list[bool] = [False, False, False]
         for index_axis, (_, world_axis, positive) in enumerate(self._axes()):
             axes[2 - world_axis] = 2 - index_axis
-            flips[2 - world_axis] = not positive
+            # Right and anterior are where left and posterior are not; up is up in both.
+            flips[2 - world_axis] = positive == (orientation == "RAS" and world_axis < 2)
         return tuple(axes), tuple(flips)
 
     def _axes(self) -> list[tuple[str, int, bool]]:

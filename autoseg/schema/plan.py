@@ -141,7 +141,8 @@ class Configuration:
         name: 2d, 3d_fullres, …
         spacing_mm: Target spacing per axis of the transposed image (z, y, x); None keeps the
             spacing of the case along that axis.
-        orientation: "LPS" turns all cases to it first; None leaves them as they are.
+        orientation: "LPS" (or nibabel's "RAS") turns all cases to it first; None leaves them as
+            they are.
         transpose: Axis order of the image inside, applied before everything else.
         channels: Normalisation per channel.
         labels: Label scheme.
@@ -161,7 +162,7 @@ class Configuration:
 
     name: str
     spacing_mm: tuple[float | None, ...]
-    orientation: Literal["LPS"] | None
+    orientation: Literal["LPS", "RAS"] | None
     transpose: tuple[int, int, int]
     channels: tuple[ChannelPlan, ...]
     labels: LabelScheme

@@ -159,9 +159,10 @@ def main(argv: list[str] | None = None) -> None:
         if find_spec(module) is None:
             print(f"| {name} | not installed | | | |")
             continue
-        seconds = measure_other(reference, prediction, call, labels)
+        chosen = [int(label) for label in ordered] if module == "surface_distance" else labels
+        seconds = measure_other(reference, prediction, call, chosen)
         print(
-            f"| {name}, {len(labels)} labels | | {seconds:.2f} | {seconds / ours:.0f} | |",
+            f"| {name}, {len(chosen)} labels | | {seconds:.2f} | {seconds / ours:.0f} | |",
             flush=True,
         )
     probabilities = str(folder / "probabilities.npy")

@@ -1,0 +1,240 @@
+"""Reads models that nnU-Net trained: result folders, their checkpoints, and zips of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import re
+import shutil
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoseg.checkpoint import Checkpoint, Provenance, save_checkpoint
+from autoseg.errors import CheckpointError, InputError, UsageError
+from autoseg.interop.nnunet_plans import read_configuration
+from autoseg.workspace import Run
+
+logger = logging.getLogger(__name__)
+
+NAMES = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
+MAX_UNPACKED_BYTES = 64 << 30
+MAX_RATIO = 200
+"""Largest ratio of unpacked to packed size that an archive of weights may have."""
+RENAMES = (
+    (r"^encoder\.stages\.(\d+)\.0\.convs\.(\d+)\.", r"encoder.\1.\2."),
+    (r"^encoder\.stem\.convs\.0\.", r"stem."),
+    (r"^encoder\.stages\.(\d+)\.blocks\.(\d+)\.", r"encoder.\1.\2."),
+    (r"^decoder\.stages\.(\d+)\.convs\.(\d+)\.", r"decoder.stages.\1.\2."),
+    (r"^decoder\.transpconvs\.", r"decoder.transposed."),
+    (r"^decoder\.seg_layers\.", r"decoder.heads."),
+)
+
+
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder is one that nnU-Net's training wrote."""
+    return (path / "plans.json").is_file() and (path / "dataset.json").is_file()
+
+
+def find_checkpoints(folder: Path) -> list[Path]:
+    """Checkpoints of all folds of a result folder, final ones before best ones.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = []
+    for fold in sorted(item for item in folder.glob("fold_*") if item.is_dir()):
+        found += [fold / name for name in NAMES if (fold / name).is_file()][:1]
+    if not found:
+        raise InputError(f"{folder}: has no fold_*/{NAMES[0]}.")
+    return found
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads a checkpoint of nnU-Net, whose plans.json and dataset.json lie one folder above.
+
+    Nothing in the files is executed: weights are read without unpickling objects, and network
+    classes are looked up in a list and not imported.
+
+    Raises:
+        CheckpointError: It is damaged, unsafe, or does not fit the plans.
+        InputError: The plans want something that we do not do.
+    """
+    folder = path.parent.parent
+    plans, dataset = (_json(folder / name) for name in ("plans.json", "dataset.json"))
+    content = _load(path)
+    try:
+        arguments, weights = content["init_args"], content["network_weights"]
+        name = str(arguments["configuration"])
+        axes = tuple(int(axis) for axis in content.get("inference_allowed_mirroring_axes") or ())
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: no checkpoint of nnU-Net ({error!r} is missing).") from None
+    trainer = str(content.get("trainer_name", "nnUNetTrainer"))
+    configuration = read_configuration(plans, dataset, name, axes, folder / "plans.json")
+    checkpoint = Checkpoint(
+        configuration=configuration,
+        weights=rename_weights(weights),
+        provenance=Provenance(
+            dataset=str(plans.get("dataset_name", folder.parent.name)),
+            fold=path.parent.name.removeprefix("fold_"),
+            train_cases=(),
+            val_cases=(),
+            file_ending=str(dataset.get("file_ending", ".nii.gz")),
+            steps=0,
+            val_dice=None,
+        ),
+    )
+    try:
+        checkpoint.build()
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{path}: the trainer '{trainer}' has another network than the plans describe, so "
+            f"that it cannot be read ({error})."
+        ) from None
+    return checkpoint
+
+
+def rename_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """nnU-Net's state dict with our names, every tensor once."""
+    result = {}
+    for key, value in weights.items():
+        name = key.removeprefix("module.").removeprefix("_orig_mod.")
+        if name.startswith("decoder.encoder.") or ".all_modules." in name:
+            continue
+        for pattern, replacement in RENAMES:
+            name = re.sub(pattern, replacement, name)
+        result[name] = value
+    return result
+
+
+def import_model(source: Path, output: Path, *, overwrite: bool = False) -> list[Path]:
+    """Writes a model of nnU-Net, a result folder or a zip of one, as our model files.
+
+    Args:
+        source: Folder with plans.json, or a zip that holds one.
+        output: Folder for `fold_N/checkpoint_final.pt`.
+        overwrite: Replace models that are there.
+
+    Returns:
+        The files.
+
+    Raises:
+        UsageError: There are models already.
+        InputError: The source is no model, or an unsafe archive.
+    """
+    if source.is_file():
+        unpacked = output / ".unpacked"
+        try:
+            return import_model(_unpack(source, unpacked), output, overwrite=overwrite)
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
+    if not source.is_dir():
+        raise InputError(f"{source}: no such file or folder.")
+    if not is_model_folder(source):
+        raise InputError(f"{source}: has no plans.json and dataset.json of nnU-Net.")
+    paths = find_checkpoints(source)
+    targets = [Run(output / path.parent.name).final for path in paths]
+    there = [path for path in targets if path.exists()]
+    if there and not overwrite:
+        raise UsageError(f"{there[0]}: is there already. Use --overwrite, or another -o.")
+    models = [read_checkpoint(path) for path in paths]
+    for model, target in zip(models, targets, strict=True):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        save_checkpoint(target, model)
+        logger.info("%s, %s", target, model.configuration.network.architecture)
+    return targets
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The content of a checkpoint; nothing but tensors, numbers and texts is allowed."""
+    core: Any = getattr(np, "_core", None) or np.core
+    scalar = core.multiarray.scalar
+    allowed: list[Any] = [
+        np.dtype,
+        type(np.dtype(np.float64)),
+        type(np.dtype(np.float32)),
+        (scalar, "numpy._core.multiarray.scalar"),
+        (scalar, "numpy.core.multiarray.scalar"),
+    ]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path}: holds Python objects that a model file must not hold; it was not loaded."
+        ) from None
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise CheckpointError(f"{path}: damaged or no model file ({reason}).") from None
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: no checkpoint of nnU-Net.")
+    return content
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; a checkpoint of nnU-Net needs it.") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}).") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object.")
+    return content
+
+
+def _unpack(archive: Path, target: Path) -> Path:
+    """Unpacks what a model needs of a zip, and nothing outside the target.
+
+    Returns:
+        The folder that holds plans.json.
+
+    Raises:
+        InputError: The archive is damaged, unsafe, or holds no model or several.
+    """
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            members = [item for item in opened.infolist() if not item.is_dir()]
+            _check_members(archive, members)
+            roots = [
+                PurePosixPath(item.filename).parent
+                for item in members
+                if PurePosixPath(item.filename).name == "plans.json"
+            ]
+            if len(roots) != 1:
+                listed = ", ".join(map(str, roots)) or "none"
+                raise InputError(f"{archive}: expected one model (plans.json), found {listed}.")
+            for item in members:
+                name = PurePosixPath(item.filename)
+                wanted = name.name in (*NAMES[:2], "plans.json", "dataset.json")
+                if wanted and name.is_relative_to(roots[0]):
+                    place = target.joinpath(*name.relative_to(roots[0]).parts)
+                    place.parent.mkdir(parents=True, exist_ok=True)
+                    with opened.open(item) as stream, place.open("wb") as out:
+                        shutil.copyfileobj(stream, out, 1 << 22)
+    except (zipfile.BadZipFile, EOFError, OSError) as error:
+        raise InputError(f"{archive}: damaged or no zip archive ({error}).") from None
+    return target
+
+
+def _check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
+    total = 0
+    for item in members:
+        name = PurePosixPath(item.filename.replace("\\", "/"))
+        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
+            raise InputError(
+                f"{archive}: holds the path '{item.filename}', which leaves the folder. "
+                "Nothing was unpacked."
+            )
+        total += item.file_size
+        packed = max(item.compress_size, 1)
+        if item.file_size > (1 << 20) and item.file_size / packed > MAX_RATIO:
+            raise InputError(f"{archive}: '{item.filename}' unpacks to {item.file_size} bytes.")
+    if total > MAX_UNPACKED_BYTES:
+        raise InputError(f"{archive}: unpacks to {total} bytes; the limit is {MAX_UNPACKED_BYTES}.")
