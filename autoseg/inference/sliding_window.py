@@ -14,7 +14,7 @@ from autoseg.preprocessing.slices import neighbours
 
 SLICES_AT_A_TIME = 8
 VOXELS_AT_A_TIME = 2**18
-"""Slices that are predicted together: at least 8, and as many small ones as this holds."""
+"""Slices or tiles that are predicted together: as many small ones as this holds (8 slices)."""
 
 Network = Callable[[Tensor], Tensor]
 """Maps [b, c, *space] to logits [b, classes, *space]."""
@@ -84,7 +84,7 @@ def sliding_window(
 def _window(
     network: Network, batch: Tensor, tile: Sequence[int], num_outputs: int, step: float
 ) -> Tensor:
-    """Predicts [b, c, *space] with one position of the tile at a time."""
+    """Predicts [b, c, *space], as many small tiles at a time as are fast."""
     shape = batch.shape[2:]
     padded, inner = pad_to(batch, tile)
     weights = gaussian_weights(tuple(tile)).to(batch.device)
@@ -94,11 +94,18 @@ def _window(
     else:
         logits = torch.zeros((batch.shape[0], num_outputs, *padded.shape[2:]), device=batch.device)
         total = torch.zeros(padded.shape[2:], device=batch.device)
-        for start in starts:
-            place = tuple(slice(low, low + size) for low, size in zip(start, tile, strict=True))
-            everywhere = (slice(None), slice(None), *place)
-            logits[everywhere] += network(padded[everywhere]).float() * weights
-            total[place] += weights
+        places = [
+            tuple(slice(low, low + size) for low, size in zip(start, tile, strict=True))
+            for start in starts
+        ]
+        together = max(1, VOXELS_AT_A_TIME // (math.prod(tile) * len(batch)))
+        for first in range(0, len(places), together):
+            chosen = places[first : first + together]
+            tiles = torch.cat([padded[(..., *place)] for place in chosen])
+            parts = network(tiles).float().split(len(batch))
+            for place, part in zip(chosen, parts, strict=True):
+                logits[(..., *place)] += part * weights
+                total[place] += weights
         logits /= total
     result = logits[(slice(None), slice(None), *inner)]
     assert result.shape[2:] == shape

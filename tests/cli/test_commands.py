@@ -93,10 +93,10 @@ def test_train_validate_predict_and_evaluate(planned, tmp_path, capsys):
     for path in out.iterdir():
         reference = read_image(dataset / "labelsTr" / path.name)[1]
         assert read_image(path)[1] == reference
-    evaluate = ["evaluate", str(dataset / "labelsTr"), str(out), "-o", str(tmp_path / "s.json")]
+    evaluate = ["evaluate", str(dataset / "labelsTr"), str(out), "-o", str(tmp_path / "scores")]
     assert umbrella.main(evaluate) == 0
     assert "vessel" in capsys.readouterr().out
-    assert (tmp_path / "s.csv").is_file()
+    assert (tmp_path / "scores/cases.csv").is_file()
 
 
 def test_one_failing_case_is_exit_code_1(planned, tmp_path, capsys):

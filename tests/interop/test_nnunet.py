@@ -232,7 +232,7 @@ def test_imported_models_predict_like_the_folder(tmp_path):
                 opened.write(path, f"nnUNet_results/D/{path.relative_to(tmp_path)}")
     assert command.main(["nnunet", str(archive), "-o", str(tmp_path / "ours")]) == 0
     assert not (tmp_path / "ours/.unpacked").exists()
-    assert command.main(["nnunet", str(folder), "-o", str(tmp_path / "ours")]) == 1
+    assert command.main(["nnunet", str(folder), "-o", str(tmp_path / "ours")]) == 2
     assert command.main(["nnunet", str(folder), "-o", str(tmp_path / "ours"), "--overwrite"]) == 0
     results = []
     for model in (folder, folder / "fold_0", tmp_path / "ours"):
