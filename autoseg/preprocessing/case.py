@@ -276,7 +276,7 @@ def restore_prediction(
     """
     shape = trace.crop_shape
     dtype = scheme.output_dtype()
-    coarse = coarse_axis(trace.spacing_mm, trace.target_mm)
+    coarse = coarse_axis(trace.target_mm, trace.spacing_mm)
 
     def channel(index: int) -> Floats:
         part = np.asarray(logits[index], dtype=np.float32)
@@ -304,7 +304,7 @@ def restore_probabilities(logits: Floats, trace: CaseTrace, scheme: LabelScheme)
     Returns:
         [channels, z, y, x] float32.
     """
-    coarse = coarse_axis(trace.spacing_mm, trace.target_mm)
+    coarse = coarse_axis(trace.target_mm, trace.spacing_mm)
     resampled = np.stack(
         [
             resample_volume(
