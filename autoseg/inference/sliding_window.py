@@ -94,6 +94,7 @@ def _window(
     else:
         logits = torch.zeros((batch.shape[0], num_outputs, *padded.shape[2:]), device=batch.device)
         total = torch.zeros(padded.shape[2:], device=batch.device)
+        every = slice(None)
         places = [
             tuple(slice(low, low + size) for low, size in zip(start, tile, strict=True))
             for start in starts
@@ -101,10 +102,10 @@ def _window(
         together = max(1, VOXELS_AT_A_TIME // (math.prod(tile) * len(batch)))
         for first in range(0, len(places), together):
             chosen = places[first : first + together]
-            tiles = torch.cat([padded[(..., *place)] for place in chosen])
+            tiles = torch.cat([padded[(every, every, *place)] for place in chosen])
             parts = network(tiles).float().split(len(batch))
             for place, part in zip(chosen, parts, strict=True):
-                logits[(..., *place)] += part * weights
+                logits[(every, every, *place)] += part * weights
                 total[place] += weights
         logits /= total
     result = logits[(slice(None), slice(None), *inner)]
