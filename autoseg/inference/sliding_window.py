@@ -103,7 +103,7 @@ def _window(
         for first in range(0, len(places), together):
             chosen = places[first : first + together]
             tiles = torch.cat([padded[(every, every, *place)] for place in chosen])
-            parts = torch.split(network(tiles).float(), len(batch))  # type: ignore[no-untyped-call]
+            parts = torch.split(network(tiles).float(), len(batch))
             for place, part in zip(chosen, parts, strict=True):
                 logits[(every, every, *place)] += part * weights
                 total[place] += weights
