@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import ChannelPlan, Configuration, NetworkSpec, TrainingPlan
@@ -15,6 +16,10 @@ from dataset_conversion import DatasetWriter
 from dataset_conversion.synthetic import synthetic_case
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# How long a draw takes depends on what else the machine does, and on tables made at the first run.
+settings.register_profile("autoseg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("autoseg")
 
 
 def shared_folder(name: str) -> Path | None:
