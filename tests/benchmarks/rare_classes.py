@@ -64,12 +64,14 @@ def main() -> None:
     parser.add_argument("source", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--time-budget", default="4m")
+    parser.add_argument("--memory", default="600MB", help="little: small patches, many steps")
     arguments = parser.parse_args()
     data = arguments.folder / "Dataset200_Muse"
     counts = write_dataset(arguments.source, data)
     smallest = sorted(counts, key=lambda value: counts[value])[:SMALLEST]
     base = arguments.folder / "ours"
     options = ["--configurations", "3d_fullres", "--time-budget", arguments.time_budget]
+    options += ["--memory", arguments.memory]
     run("autoseg_plan", str(data), "--workspace", str(base), *options)
     other = arguments.folder / "nnunet"
     run("autoseg_plan", str(data), "--workspace", str(other), *options, "--no-preprocess")
