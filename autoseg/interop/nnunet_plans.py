@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoseg.errors import InputError
 from autoseg.raw_labels import read_labels
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.nnunet_training import nnunet_training
 from autoseg.schema.plan import (
     ChannelPlan,
     Configuration,
     IntensityStatistics,
     NetworkSpec,
-    TrainingPlan,
 )
 
 NORMALISATIONS = {
@@ -81,6 +82,7 @@ def read_configuration(
         )
     network = _network(item, name, where)
     _check_resampling(item, where)
+    labels = _labels(dataset, where)
     patch = tuple(int(size) for size in item["patch_size"])
     spacing = tuple(float(step) for step in item["spacing"])
     return Configuration(
@@ -89,13 +91,17 @@ def read_configuration(
         orientation=_orientation(plans, where),
         transpose=tuple(int(axis) for axis in plans["transpose_forward"]),  # type: ignore[arg-type]
         channels=_channels(plans, dataset, item, where),
-        labels=_labels(dataset, where),
+        labels=labels,
         patch_size=patch,
         batch_size=int(item["batch_size"]),
         median_shape=tuple(float(size) for size in item.get("median_image_size_in_voxels", patch)),
         object_mm=None,
         network=network,
-        training=_training(bool(item.get("batch_dice", True)), tuple(mirror_axes)),
+        training=replace(
+            nnunet_training(labels, len(patch)),
+            batch_dice=bool(item.get("batch_dice", True)),
+            mirror_axes=tuple(mirror_axes),
+        ),
         memory_bytes=0,
         seed=0,
     )
@@ -122,21 +128,16 @@ def _inherited(plans: Mapping[str, Any], name: str, where: Path) -> dict[str, An
 
 def _network(item: Mapping[str, Any], name: str, where: Path) -> NetworkSpec:
     if "architecture" not in item:
-        return _old_network(item, where)
+        return _old_network(item, name, where)
     architecture = item["architecture"]
-    class_name = str(architecture.get("network_class_name", "")).rsplit(".", 1)[-1]
-    if class_name not in ARCHITECTURES:
-        raise InputError(
-            f"{where}: {name} has the network class '{architecture.get('network_class_name')}'. "
-            f"Only {' and '.join(ARCHITECTURES)} can be read; nothing was imported."
-        )
+    known = _architecture(str(architecture.get("network_class_name")), name, where)
     arguments = architecture["arch_kwargs"]
     _check_arguments(arguments, where)
     dims = 3 if str(arguments["conv_op"]).endswith("3d") else 2
     stages = int(arguments["n_stages"])
     blocks = arguments.get("n_blocks_per_stage", arguments.get("n_conv_per_stage"))
     return NetworkSpec(
-        architecture=ARCHITECTURES[class_name],
+        architecture=known,
         features=_per_stage(arguments["features_per_stage"], stages),
         kernel_sizes=_per_axis(arguments["kernel_sizes"], stages, dims),
         strides=_per_axis(arguments["strides"], stages, dims),
@@ -145,25 +146,31 @@ def _network(item: Mapping[str, Any], name: str, where: Path) -> NetworkSpec:
     )
 
 
-def _old_network(item: Mapping[str, Any], where: Path) -> NetworkSpec:
+def _old_network(item: Mapping[str, Any], name: str, where: Path) -> NetworkSpec:
     """Plans before 2.3.1 have the numbers of the network beside the others."""
-    class_name = str(item.get("UNet_class_name", "PlainConvUNet"))
-    if class_name not in ARCHITECTURES:
-        raise InputError(
-            f"{where}: the network class '{class_name}'. Only {' and '.join(ARCHITECTURES)} can "
-            "be read; nothing was imported."
-        )
+    known = _architecture(str(item.get("UNet_class_name", "PlainConvUNet")), name, where)
     kernels = item["conv_kernel_sizes"]
     dims, stages = len(kernels[0]), len(kernels)
     base, highest = int(item["UNet_base_num_features"]), int(item["unet_max_num_features"])
     return NetworkSpec(
-        architecture=ARCHITECTURES[class_name],
+        architecture=known,
         features=tuple(min(base * 2**stage, highest) for stage in range(stages)),
         kernel_sizes=_per_axis(kernels, stages, dims),
         strides=_per_axis(item["pool_op_kernel_sizes"], stages, dims),
         encoder_blocks=_per_stage(item["n_conv_per_stage_encoder"], stages),
         decoder_blocks=_per_stage(item["n_conv_per_stage_decoder"], stages - 1),
     )
+
+
+def _architecture(class_name: str, name: str, where: Path) -> str:
+    """Our name of a network class, which is looked up and never imported."""
+    last = class_name.rsplit(".", 1)[-1]
+    if last not in ARCHITECTURES:
+        raise InputError(
+            f"{where}: {name} has the network class '{class_name}'. Only "
+            f"{' and '.join(ARCHITECTURES)} can be read; nothing was imported."
+        )
+    return ARCHITECTURES[last]
 
 
 def _check_arguments(arguments: Mapping[str, Any], where: Path) -> None:
@@ -283,25 +290,3 @@ def _without_background_region(labels: Any) -> Any:
     if isinstance(labels, dict) and labels.get("background") == [0]:
         return {**labels, "background": 0}
     return labels
-
-
-def _training(batch_dice: bool, mirror_axes: tuple[int, ...]) -> TrainingPlan:
-    """nnU-Net's own training, which prediction only takes the mirrored axes from."""
-    return TrainingPlan(
-        loss="dice_cross_entropy",
-        batch_dice=batch_dice,
-        deep_supervision=True,
-        optimiser="sgd",
-        learning_rate=0.01,
-        weight_decay=3e-5,
-        momentum=0.99,
-        schedule="poly",
-        epochs=1000,
-        steps_per_epoch=250,
-        time_budget_s=None,
-        foreground_fraction=1 / 3,
-        augmentation="standard",
-        mirror_axes=mirror_axes,
-        gradient_clip=12.0,
-        weight_average=0.0,
-    )

@@ -12,11 +12,12 @@ from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
 from autoseg.planning.measures import Measures, median_shape
 from autoseg.planning.memory import feature_map_elements, training_memory_bytes
-from autoseg.planning.planners.presets import Preset, nnunet_training
+from autoseg.planning.planners.presets import Preset
 from autoseg.planning.planners.request import ALL, BASES, Request, Wanted, parse_configuration
 from autoseg.planning.topology import Topology, initial_patch, make_topology, shrink
 from autoseg.preprocessing.normalisation import normalisation_for
 from autoseg.schema.dataset import Dataset
+from autoseg.schema.nnunet_training import nnunet_training
 from autoseg.schema.plan import ChannelPlan, Configuration, Decision, IntensityStatistics
 
 REFERENCE_BATCH = {2: 12, 3: 2}
