@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,16 +93,21 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         torch.save(plain, temporary)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
-    """Reads a model file; nothing in it is executed.
+def read_safely(path: Path, allowed: Sequence[Any] = ()) -> Any:
+    """Reads a file of torch; nothing in it is executed.
+
+    Args:
+        path: The file.
+        allowed: Types besides torch's own that it may hold.
 
     Raises:
-        CheckpointError: The file is missing, truncated, unsafe or no model of ours.
+        CheckpointError: The file is missing, truncated or holds other objects.
     """
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file.")
     try:
-        plain = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(list(allowed)):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise CheckpointError(
             f"{path}: holds Python objects that a model file must not hold; it was not loaded."
@@ -109,6 +115,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120]
         raise CheckpointError(f"{path}: damaged or no model file ({reason}).") from None
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Reads a model file; nothing in it is executed.
+
+    Raises:
+        CheckpointError: The file is missing, truncated, unsafe or no model of ours.
+    """
+    plain = read_safely(path)
     if not isinstance(plain, dict) or plain.get("kind") != KIND:
         raise CheckpointError(f"{path}: not a model file of autoseg.")
     if plain.get("schema") != SCHEMA_VERSION:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import pickle
 import re
 import shutil
 import zipfile
@@ -13,10 +12,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from autoseg.checkpoint import Checkpoint, Provenance, save_checkpoint
+from autoseg.checkpoint import Checkpoint, Provenance, read_safely, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.interop.nnunet_plans import read_configuration
 from autoseg.workspace import Run
@@ -162,16 +160,7 @@ def _load(path: Path) -> dict[str, Any]:
         (scalar, "numpy._core.multiarray.scalar"),
         (scalar, "numpy.core.multiarray.scalar"),
     ]
-    try:
-        with torch.serialization.safe_globals(allowed):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path}: holds Python objects that a model file must not hold; it was not loaded."
-        ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise CheckpointError(f"{path}: damaged or no model file ({reason}).") from None
+    content = read_safely(path, allowed)
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: no checkpoint of nnU-Net.")
     return content
