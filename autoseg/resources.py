@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import cache
 
 from autoseg.planning import session
 from autoseg.planning.budget import Budget, make_budget, parse_duration
@@ -39,9 +40,13 @@ def measuring_budget(
         for canonical in (False, True)
     }
 
-    def footprint(item: Configuration) -> int:
+    @cache  # planners ask again for what they have not changed, and a trace takes a while
+    def trace(item: Configuration) -> int:
         cases = stored_bytes(measures[item.orientation is not None], item)
         return training_footprint(item, budget.device, cases)
+
+    def footprint(item: Configuration) -> int:
+        return trace(replace(item, memory_bytes=0))
 
     return replace(
         budget,
