@@ -14,7 +14,8 @@ from tqdm import tqdm
 from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.errors import InputError
 from autoseg.inference.models import load_models
-from autoseg.inference.network import Options, load_network, stage_input
+from autoseg.inference.network import Options, load_network
+from autoseg.inference.stages import stage_input
 from autoseg.parallel import default_workers
 from autoseg.planning.folds import Fold
 from autoseg.preprocessing.case import PreprocessedCase

@@ -6,6 +6,7 @@ The only place that knows SimpleITK and the order of its axes.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -157,10 +158,7 @@ def write_labels(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry
         raise ImageError(f"{path}: labels above 65535 do not fit into this format; use .nii.gz.")
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
     if not natural:
-        depth, height, width = geometry.spacing_mm
-        image.SetSpacing((width, height, depth)[: geometry.dimensions])
-        image.SetOrigin(geometry.origin_mm)
-        image.SetDirection(geometry.direction)
+        _set_geometry(image, geometry)
     try:
         if path.suffix == ".mhd":  # header and data are two files that name each other
             sitk.WriteImage(image, str(path), useCompression=True)
@@ -169,6 +167,40 @@ def write_labels(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry
             sitk.WriteImage(image, str(temporary), useCompression=True, compressionLevel=1)
     except RuntimeError as error:
         raise ImageError(f"{path}: cannot be written ({_reason(error)}).") from None
+
+
+def _set_geometry(image: sitk.Image, geometry: Geometry) -> None:
+    depth, height, width = geometry.spacing_mm
+    image.SetSpacing((width, height, depth)[: geometry.dimensions])
+    image.SetOrigin(geometry.origin_mm)
+    image.SetDirection(geometry.direction)
+
+
+def from_sitk(images: Sequence[sitk.Image]) -> tuple[npt.NDArray[np.float32], Geometry]:
+    """All channels of a case from SimpleITK images.
+
+    Args:
+        images: One per channel, or one with all channels.
+
+    Returns:
+        [c, z, y, x] float32 and the geometry of the first image.
+
+    Raises:
+        ImageError: The channels differ in shape.
+    """
+    read = [_to_array(image, Path("image")) for image in images]
+    if len({array.shape[1:] for array, _ in read}) > 1:
+        raise ImageError("The channels differ in shape.")
+    arrays = [array.astype(np.float32, copy=False) for array, _ in read]
+    return np.concatenate(arrays), read[0][1]
+
+
+def to_sitk(labels: npt.NDArray[np.integer], geometry: Geometry) -> sitk.Image:
+    """A label map [z, y, x] as a SimpleITK image."""
+    array = labels[0] if geometry.dimensions == 2 else labels
+    image = sitk.GetImageFromArray(np.ascontiguousarray(array))
+    _set_geometry(image, geometry)
+    return image
 
 
 def is_natural(ending: str) -> bool:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.parallel import default_workers
 from autoseg.planning import session
-from autoseg.planning.budget import find_device, make_budget, parse_duration
+from autoseg.planning.budget import find_device, make_budget, parse_duration, parse_memory
 from autoseg.planning.dataset import survey_dataset
 from autoseg.planning.explain import explain
 from autoseg.planning.planners import PLANNERS
@@ -26,7 +26,7 @@ from autoseg.workspace import Workspace
 
 if TYPE_CHECKING:
     from autoseg.checkpoint import Checkpoint
-    from autoseg.inference.predictor import Report
+    from autoseg.inference.files import Report
     from evaluation import Settings, Summary
 
 logger = logging.getLogger(__name__)
@@ -254,6 +254,10 @@ def predict(
     overwrite: bool = False,
     device: str = "auto",
     workers: int | None = None,
+    memory: str | None = None,
+    roi: Sequence[str] = (),
+    roi_model: Path | str | None = None,
+    roi_margin_mm: float = 20.0,
 ) -> Report:
     """Predicts images with the average of one or several models.
 
@@ -268,18 +272,36 @@ def predict(
         overwrite: Replace label maps that are there.
         device: auto, cpu, cuda or mps.
         workers: Threads that read ahead.
+        memory: What the process may take, such as 4GB; cases are then read one at a time. It
+            changes no result.
+        roi: Labels of `roi_model`; only the box around them is predicted.
+        roi_model: A coarse model that finds them, one of `models`' forms.
+        roi_margin_mm: Margin around that box.
 
     Returns:
         What was written, skipped and what failed.
     """
+    from autoseg.inference.files import predict_files
     from autoseg.inference.models import find_models, load_models
     from autoseg.inference.network import Options
     from autoseg.inference.predictor import Predictor, existing
+    from autoseg.inference.roi import RegionOfInterest
     from autoseg.raw_format import image_ending, input_cases
 
+    if bool(roi) != (roi_model is not None):
+        raise UsageError("--roi LABELS and --roi-model MODEL need each other.")
     paths = [path for model in models for path in find_models(Path(model))]
-    options = Options(mirroring=mirroring, step=step, device=find_device(device))
-    predictor = Predictor(load_models(paths), options)
+    options = Options(
+        mirroring=mirroring,
+        step=step,
+        device=find_device(device),
+        memory_bytes=parse_memory(memory) if memory else None,
+    )
+    region = None
+    if roi_model is not None:
+        finder = Predictor(load_models(find_models(Path(roi_model))), options)
+        region = RegionOfInterest(finder, roi, roi_margin_mm)
+    predictor = Predictor(load_models(paths), options, region)
     cases = input_cases(Path(source), predictor.num_channels)
     target = Path(output)
     if image_ending(target.name) and Path(source).is_file():
@@ -302,7 +324,8 @@ def predict(
     target.parent.mkdir(parents=True, exist_ok=True)
     for path in paths:
         logger.info("Model %s", path)
-    return predictor.predict_files(
+    return predict_files(
+        predictor,
         cases,
         targets,
         probabilities=save_probabilities,

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoseg.images import read_image, write_labels
+from autoseg.inference.files import Report, predict_files
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options
-from autoseg.inference.predictor import Predictor, Report
+from autoseg.inference.predictor import Predictor
 from autoseg.preprocessing.case import read_reference
 from autoseg.raw_format import image_ending
 from autoseg.report.overlay import Panel, draw_overlays
@@ -38,7 +39,8 @@ def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: 
         shutil.rmtree(run.validation)
     write_text(marker, json.dumps(model))
     predictor = Predictor(models, Options(device=device))
-    return predictor.predict_files(
+    return predict_files(
+        predictor,
         {name: case.images for name, case in cases.items()},
         {name: prediction_path(run, case) for name, case in cases.items()},
         resume=True,

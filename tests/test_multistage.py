@@ -15,7 +15,8 @@ from autoseg.cli import train as train_command
 from autoseg.errors import InputError
 from autoseg.images import read_image
 from autoseg.inference.models import load_models
-from autoseg.inference.network import LoadedNetwork, Options, stage_input
+from autoseg.inference.network import LoadedNetwork, Options
+from autoseg.inference.stages import stage_input
 from autoseg.planning.session import load_plan
 from autoseg.preprocessing.case import preprocess_case
 from autoseg.preprocessing.stage_store import StageStore

@@ -209,3 +209,9 @@ class UNetDecoder(nn.Module):
             if self.training or level == finest:
                 logits.append(head(x))
         return tuple(reversed(logits))
+
+    def detach_head(self) -> nn.Module:
+        """Takes away the last layer, so that features come in place of the finest logits."""
+        head = self.heads[-1]
+        self.heads[-1] = nn.Identity()
+        return head

@@ -55,3 +55,7 @@ class ResidualUNet(nn.Module):
             skips.append(x)
         result: tuple[Tensor, ...] = self.decoder(skips)
         return result
+
+    def detach_head(self) -> nn.Module:
+        """Takes away the last layer, a convolution of single voxels, and returns it."""
+        return self.decoder.detach_head()

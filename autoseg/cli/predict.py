@@ -33,6 +33,22 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--resume", action="store_true", help="skip cases that are there")
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what the process may take, such as 4GB; changes no result (default: what is free)",
+    )
+    parser.add_argument(
+        "--roi",
+        type=lambda text: [name for name in text.split(",") if name],
+        default=[],
+        metavar="LABELS",
+        help="only predict the box around these labels, which --roi-model finds; commas between",
+    )
+    parser.add_argument("--roi-model", metavar="MODEL", help="a coarse model that finds --roi")
+    parser.add_argument(
+        "--roi-margin", type=float, default=20.0, metavar="MM", help="margin (default: 20)"
+    )
     shell.add_device(parser)
     shell.add_workers(parser, "threads that read ahead")
     arguments = parser.parse_args(argv)
@@ -51,6 +67,10 @@ def main(argv: list[str] | None = None) -> int:
             overwrite=arguments.overwrite,
             device=arguments.device,
             workers=arguments.workers,
+            memory=arguments.memory,
+            roi=arguments.roi,
+            roi_model=arguments.roi_model,
+            roi_margin_mm=arguments.roi_margin,
         )
         skipped = f", {len(report.skipped)} were there" if report.skipped else ""
         shell.show([f"{len(report.written)} cases are in {arguments.output}{skipped}."])

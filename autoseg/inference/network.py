@@ -1,27 +1,23 @@
-"""Loaded networks: logits of preprocessed cases, earlier stages included."""
+"""Loaded networks, and what those with the same preprocessing say of a case."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autoseg.errors import UsageError
+from autoseg.inference.mirroring import mirrored
 from autoseg.inference.models import Model
-from autoseg.inference.sliding_window import mirrored, sliding_window
+from autoseg.inference.restore import Head
+from autoseg.inference.stream import Box, NetworkInput, Schedule, TileStream, Tiling
 from autoseg.precision import Precision, memory_format
-from autoseg.preprocessing.case import CaseTrace, PreprocessedCase, one_hot, transfer
 from autoseg.preprocessing.store import store_key
-from autoseg.schema.labels import LabelScheme
-from autoseg.schema.plan import Configuration
-
-Floats = npt.NDArray[np.float32]
-Known = dict[tuple[int, ...], Floats]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +28,21 @@ class Options:
         mirroring: Average over the plan's mirrored axes.
         step: Distance of neighbouring tiles as a share of the tile.
         device: cpu, cuda or mps.
+        memory_bytes: What the process may take, or None for what it needs.
     """
 
     mirroring: bool = True
     step: float = 0.5
     device: str = "cpu"
+    memory_bytes: int | None = None
+
+
+@runtime_checkable
+class HasHead(Protocol):
+    """A network whose last layer is a convolution of single voxels and can be taken away."""
+
+    def detach_head(self) -> nn.Module:
+        """Takes it away: the network then returns features in place of logits."""
 
 
 class LoadedNetwork:
@@ -51,11 +57,20 @@ class LoadedNetwork:
     def __init__(self, model: Model, options: Options, loaded: dict[Path, LoadedNetwork]) -> None:
         self.configuration = model.checkpoint.configuration
         self.key = store_key(self.configuration)
-        self.options = options
         self.device = torch.device(options.device)
         self.precision = Precision(self.device)
         self.layout = memory_format(self.device, self.configuration.dimensions)
         self.module = model.checkpoint.build().to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        self.head: nn.Module | None = None
+        if isinstance(self.module, HasHead):
+            self.head = self.module.detach_head()
+        self.mirror_axes = self.configuration.training.mirror_axes if options.mirroring else ()
+        self.tiling = Tiling(
+            tile=self.configuration.patch_size,
+            step=options.step,
+            num_slices=self.configuration.num_slices,
+            slice_axis=self.configuration.slice_axis,
+        )
         self.previous = tuple(
             tuple(load_network(item, options, loaded) for item in stage) for stage in model.previous
         )
@@ -73,6 +88,11 @@ class LoadedNetwork:
                     "cannot be averaged. Train them with the same plan."
                 )
 
+    @property
+    def num_features(self) -> int | None:
+        """Channels before the head, or None where it cannot be taken away."""
+        return None if self.head is None else int(self.head.in_channels)  # type: ignore[arg-type]
+
     def needed(self) -> Iterator[LoadedNetwork]:
         """This network and all that it needs."""
         yield self
@@ -80,41 +100,19 @@ class LoadedNetwork:
             for network in stage:
                 yield from network.needed()
 
-    @torch.inference_mode()
-    def logits(self, cases: Mapping[str, PreprocessedCase], known: Known) -> Tensor:
-        """Logits of a case.
+    def features(self, tiles: Tensor) -> Tensor:
+        """Features of [b, c, *space] where the head was taken away, else logits; mirrored."""
+        return mirrored(self._run, self.mirror_axes)(tiles)
 
-        Args:
-            cases: The case as each configuration preprocesses it, by `store_key`.
-            known: Logits of earlier stages for this case that are computed already; filled in.
-
-        Returns:
-            [outputs, z, y, x] on the grid of this network's configuration.
-        """
-        case = cases[self.key]
-        image = case.image
-        if self.configuration.previous is not None:
-            extra = stage_input(self.configuration, self.previous, cases, known)
-            if self.configuration.previous.kind == "labels":
-                masks = one_hot(extra[0], self.configuration.labels.num_indices)
-                image = np.concatenate((image, masks.astype(np.float32)))
-            else:
-                image = extra.astype(np.float32)
-        axes = self.configuration.training.mirror_axes if self.options.mirroring else ()
-        return sliding_window(
-            mirrored(self._run, axes) if axes else self._run,
-            torch.from_numpy(np.ascontiguousarray(image)).to(self.device),
-            self.configuration.patch_size,
-            self.configuration.labels.num_outputs,
-            step=self.options.step,
-            num_slices=self.configuration.num_slices,
-            slice_axis=self.configuration.slice_axis,
-        )
+    def logits(self, tiles: Tensor) -> Tensor:
+        """Logits of [b, c, *space]; mirrored."""
+        features = self.features(tiles).float()
+        return features if self.head is None else self.head(features)
 
     def _run(self, tiles: Tensor) -> Tensor:
         with self.precision.autocast():
-            logits: Tensor = self.module(tiles.contiguous(memory_format=self.layout))[0]
-        return logits
+            result: Tensor = self.module(tiles.contiguous(memory_format=self.layout))[0]
+        return result
 
 
 def load_network(
@@ -128,72 +126,103 @@ def load_network(
     return loaded[model.source]
 
 
-def stage_input(
-    configuration: Configuration,
-    previous: Sequence[Sequence[LoadedNetwork]],
-    cases: Mapping[str, PreprocessedCase],
-    known: Known,
-) -> npt.NDArray[np.generic]:
-    """What a network gets from its earlier stages, on its own grid.
+class NetworkSource:
+    """Mean features (or logits) of networks that see the same preprocessed case.
 
     Args:
-        configuration: The network's.
-        previous: Networks of each stage; those of one stage are averaged.
-        cases: The case as each configuration preprocesses it, by `store_key`.
-        known: Logits of stages for this case that are computed already; filled in.
-
-    Returns:
-        [1, z, y, x] label indices, or [stages * outputs, z, y, x] probabilities.
+        inputs: The networks and what each of them gets.
     """
-    stage = configuration.previous
-    assert stage is not None
-    scheme = configuration.labels
-    target = cases[store_key(configuration)].trace
-    parts = []
-    for group in previous:
-        name = tuple(map(id, group))  # several folds of a cascade share their first stage
-        if name not in known:
-            known[name] = mean_logits(group, cases, known)
-        parts.append(_to_grid(known[name], cases[group[0].key].trace, target))
-    if stage.kind == "labels":
-        return to_indices(parts[0], scheme)[None]
-    return np.concatenate([to_probabilities(part, scheme) for part in parts])
+
+    def __init__(self, inputs: Iterable[tuple[LoadedNetwork, NetworkInput]]) -> None:
+        joint: dict[tuple[Tiling, int], tuple[NetworkInput, list[LoadedNetwork]]] = {}
+        for network, source in inputs:
+            joint.setdefault((network.tiling, id(source)), (source, []))[1].append(network)
+        self._joint = [_Joint(networks, source) for source, networks in joint.values()]
+        self._count = sum(len(part.networks) for part in self._joint)
+        self.head = self._joint[0].head if len(self._joint) == 1 else Head()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels of the grid."""
+        return self._joint[0].source.shape
+
+    @torch.inference_mode()
+    def planes(self, axis: int, *, reverse: bool, window: Box) -> Iterator[Tensor]:
+        """Yields [u, v, features]; see `restore.PlaneSource`."""
+        streams = [part.stream(axis, reverse, window) for part in self._joint]
+        if len(streams) == 1:
+            yield from streams[0]
+            return
+        for found in zip(*streams, strict=True):
+            total = torch.zeros(())
+            for part, plane in zip(self._joint, found, strict=True):
+                share = len(part.networks) / self._count
+                total = total + part.head(plane.flatten(0, 1)).view(*plane.shape[:2], -1) * share
+            yield total
+
+    def ring_bytes(self, axis: int, window: Box) -> int:
+        """Memory of the planes that are kept at a time."""
+        return sum(part.ring_bytes(axis, window) for part in self._joint)
 
 
-@torch.inference_mode()
-def mean_logits(
-    group: Sequence[LoadedNetwork], cases: Mapping[str, PreprocessedCase], known: Known
-) -> Floats:
-    """Mean logits of networks with the same preprocessing: [outputs, z, y, x]."""
-    total = group[0].logits(cases, known)
-    for network in group[1:]:
-        total = total.add_(network.logits(cases, known))
-    result: Floats = (total / len(group)).cpu().numpy()
-    return result
+class _Joint:
+    """Networks with the same tiles and the same input."""
+
+    def __init__(self, networks: Sequence[LoadedNetwork], source: NetworkInput) -> None:
+        self.networks = networks
+        self.source = source
+        self._outputs = networks[0].configuration.labels.num_outputs
+        features = [network.num_features for network in networks]
+        self._split = None not in features and sum(map(int, features)) < self._outputs  # type: ignore[arg-type]
+        self.head = Head()
+        if self._split:
+            heads = [network.head for network in networks]
+            weights = [head.weight.flatten(1) for head in heads]  # type: ignore[union-attr, operator]
+            biases = [head.bias for head in heads]  # type: ignore[union-attr]
+            self.head = Head(
+                weight=torch.cat(weights, dim=1).float() / len(heads),
+                bias=torch.stack(biases).float().mean(0),  # type: ignore[arg-type]
+            )
+
+    @property
+    def _channels(self) -> int:
+        return int(self.head.weight.shape[1]) if self.head.weight is not None else self._outputs
+
+    def stream(self, axis: int, reverse: bool, window: Box) -> TileStream:
+        tiling = self.networks[0].tiling
+        schedule = self._schedule(axis, reverse, window)
+        return TileStream(self._run, self.source, tiling, self._channels, schedule)
+
+    def ring_bytes(self, axis: int, window: Box) -> int:
+        schedule = self._schedule(axis, False, window)
+        return 4 * (self._channels + 1) * schedule.depth * math.prod(schedule.plane_shape)
+
+    def _schedule(self, axis: int, reverse: bool, window: Box) -> Schedule:
+        tiling = self.networks[0].tiling
+        return Schedule(self.source.shape, tiling, axis=axis, reverse=reverse, window=window)
+
+    def _run(self, tiles: Tensor) -> Tensor:
+        if self._split:
+            return torch.cat([network.features(tiles) for network in self.networks], dim=1)
+        total = self.networks[0].logits(tiles)
+        for network in self.networks[1:]:
+            total = total + network.logits(tiles)
+        return total / len(self.networks)
 
 
-def _to_grid(logits: Floats, source: CaseTrace, target: CaseTrace) -> Floats:
-    same = source.axes == target.axes and source.flips == target.flips
-    if same and source.shape == target.shape:
-        return logits
-    return transfer(logits, source, target)
+def sources_by_grid(
+    networks: Iterable[LoadedNetwork], inputs: Mapping[int, NetworkInput]
+) -> dict[str, tuple[NetworkSource, int]]:
+    """Networks with the same preprocessing together: key → their source and their number.
 
-
-def to_indices(logits: Floats, scheme: LabelScheme) -> npt.NDArray[np.uint8 | np.uint16]:
-    """Label indices of logits: [z, y, x]."""
-    dtype = np.uint8 if scheme.num_indices < 256 else np.uint16
-    if scheme.regions_order is None:
-        best: npt.NDArray[np.uint8 | np.uint16] = logits.argmax(axis=0).astype(dtype)
-        return best
-    painted = np.zeros(logits.shape[1:], dtype=dtype)
-    position = {value: index + 1 for index, value in enumerate(scheme.foreground_values)}
-    for channel, value in zip(logits, scheme.regions_order, strict=True):
-        painted[channel > 0] = position.get(value, 0)
-    return painted
-
-
-def to_probabilities(logits: Floats, scheme: LabelScheme) -> Floats:
-    """Softmax, or sigmoid of regions: same shape as the logits."""
-    tensor = torch.from_numpy(logits)
-    result: Floats = (tensor.sigmoid() if scheme.has_regions else tensor.softmax(0)).numpy()
-    return result
+    Args:
+        networks: The networks.
+        inputs: What each gets, by `id` of the network.
+    """
+    groups: dict[str, list[LoadedNetwork]] = {}
+    for network in networks:
+        groups.setdefault(network.key, []).append(network)
+    return {
+        key: (NetworkSource((item, inputs[id(item)]) for item in group), len(group))
+        for key, group in groups.items()
+    }

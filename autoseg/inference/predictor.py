@@ -1,42 +1,41 @@
-"""Predicts cases with one or several models, which stay loaded; files are read ahead."""
+"""Predicts images with one or several models, which stay loaded."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
+import SimpleITK as sitk
+import torch
 
 from autoseg.checkpoint import Checkpoint
-from autoseg.errors import AutosegError, UsageError
-from autoseg.images import write_labels
-from autoseg.inference.models import Model
-from autoseg.inference.network import Known, LoadedNetwork, Options, load_network, mean_logits
-from autoseg.preprocessing.case import (
-    CaseTrace,
-    PreprocessedCase,
-    preprocess_array,
-    preprocess_case,
-    restore_prediction,
-    restore_probabilities,
+from autoseg.errors import UsageError
+from autoseg.images import from_sitk, read_case, to_sitk, write_labels
+from autoseg.inference import memory, restore
+from autoseg.inference.assemble import (
+    Part,
+    assemble_labels,
+    assemble_probabilities,
+    find_windows,
 )
-from autoseg.schema.dataset import Case
+from autoseg.inference.models import Model, find_models, load_models
+from autoseg.inference.network import LoadedNetwork, Options, load_network
+from autoseg.inference.roi import RegionOfInterest
+from autoseg.inference.stages import Known, network_source
+from autoseg.preprocessing.case import PreprocessedCase, preprocess_array, to_image
 from autoseg.schema.geometry import Geometry
-from autoseg.schema.serialise import atomic_path, remove_leftovers
-
-logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
+Inputs = dict[str, PreprocessedCase]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Result for one case.
+    """Result for one image.
 
     Attributes:
         labels: [z, y, x] raw label values on the image's grid.
@@ -48,38 +47,38 @@ class Prediction:
     probabilities: Floats | None
     geometry: Geometry
 
+    def to_sitk(self) -> sitk.Image:
+        """The label map as a SimpleITK image."""
+        return to_sitk(self.labels, self.geometry)
 
-@dataclass(kw_only=True)
-class Report:
-    """What became of the cases of a `predict_files` call.
-
-    Attributes:
-        written: Case → file.
-        skipped: Cases that were there already.
-        failed: Case → reason.
-    """
-
-    written: dict[str, Path] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
+    def save(self, path: Path | str) -> None:
+        """Writes the label map; the ending chooses the format."""
+        write_labels(Path(path), self.labels, self.geometry)
 
 
 class Predictor:
     """Predicts images with the average of its models.
 
     Models with the same preprocessing are averaged as logits on the network's grid, different
-    ones as probabilities on the image's grid. Earlier stages are predicted first.
+    ones as probabilities on the image's grid. Earlier stages are predicted first. No array of all
+    classes at the image's resolution is made unless probabilities are asked for.
 
     Args:
         models: Models, or checkpoints that need no other model.
         options: How to predict.
+        region: Where to look, found by a coarse model; None predicts whole images.
 
     Raises:
         UsageError: The models do not have the same labels and channels, or an earlier stage is
             missing.
     """
 
-    def __init__(self, models: Sequence[Model | Checkpoint], options: Options) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model | Checkpoint],
+        options: Options,
+        region: RegionOfInterest | None = None,
+    ) -> None:
         if not models:
             raise UsageError("No model was given.")
         if not 0 < options.step <= 1:
@@ -99,14 +98,51 @@ class Predictor:
                     f"The models {first.name} and {other.name} have different labels or channels "
                     "and cannot be averaged."
                 )
+        self.options = options
         self.labels = first.labels
         self.num_channels = len(first.channels)
+        self.region = region
         self._groups: dict[str, list[LoadedNetwork]] = {}
         for network in networks:
             self._groups.setdefault(network.key, []).append(network)
-        self._configurations = {
-            part.key: part.configuration for network in networks for part in network.needed()
-        }
+        self._needed = [part for network in networks for part in network.needed()]
+        self._configurations = {part.key: part.configuration for part in self._needed}
+
+    @classmethod
+    def load(cls, *paths: Path | str, **options: Any) -> Predictor:
+        """Loads models: files, run folders, workspaces, or result folders of nnU-Net.
+
+        Args:
+            paths: Where they are.
+            options: Fields of `Options`.
+        """
+        files = [item for path in paths for item in find_models(Path(path))]
+        return cls(load_models(files), Options(**options))
+
+    def predict(
+        self,
+        image: Path | str | sitk.Image | Sequence[Path | str | sitk.Image],
+        *,
+        probabilities: bool = False,
+    ) -> Prediction:
+        """Predicts an image, a file or a SimpleITK image, or one of each per channel.
+
+        Args:
+            image: The image; several channels are a sequence, or one image with them inside.
+            probabilities: Return them too.
+
+        Raises:
+            ImageError: A file cannot be read, or the number of channels is not the model's.
+        """
+        parts = [image] if isinstance(image, (str, Path, sitk.Image)) else list(image)
+        if all(isinstance(part, sitk.Image) for part in parts):
+            array, geometry = from_sitk([part for part in parts if isinstance(part, sitk.Image)])
+        else:
+            files = [Path(part) for part in parts if not isinstance(part, sitk.Image)]
+            if len(files) < len(parts):
+                raise UsageError("Give files or SimpleITK images, not both for one case.")
+            array, geometry = read_case(tuple(files))
+        return self.predict_array(array, geometry, probabilities=probabilities)
 
     def predict_array(
         self, image: Floats, geometry: Geometry, *, probabilities: bool = False
@@ -118,140 +154,63 @@ class Predictor:
             geometry: Its geometry.
             probabilities: Return them too.
         """
-        inputs = {
-            key: preprocess_array(image, geometry, configuration)
+        target = None
+        if probabilities:
+            target = np.zeros((self.labels.num_outputs, *geometry.shape), dtype=np.float32)
+        box = None
+        if self.region is not None:
+            box = self.region.find(image, geometry)
+            image = image[(slice(None), *box)]
+        whole, geometry = geometry, geometry if box is None else geometry.cropped(box)
+        inputs = self.preprocess(image, geometry)
+        return self.predict_inputs(inputs, whole, box, target)
+
+    def preprocess(self, image: Floats, geometry: Geometry, name: str = "image") -> Inputs:
+        """The image as each configuration wants it, by `store_key`."""
+        memory.check_image(name, geometry, len(image), self.options.memory_bytes)
+        return {
+            key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()
         }
-        return self._predict(inputs, probabilities)
 
-    def predict_files(
+    def predict_inputs(
         self,
-        cases: Mapping[str, tuple[Path, ...]],
-        targets: Mapping[str, Path],
-        *,
-        probabilities: bool = False,
-        resume: bool = False,
-        workers: int = 1,
-    ) -> Report:
-        """Predicts files; reading and writing overlap with the network's work.
+        inputs: Mapping[str, PreprocessedCase],
+        geometry: Geometry,
+        box: tuple[slice, slice, slice] | None,
+        target: Any,
+    ) -> Prediction:
+        """Predicts what `preprocess` made.
 
         Args:
-            cases: Case → image files.
-            targets: Case → label map to write.
-            probabilities: Also write the probabilities beside it, as .npz.
-            resume: Skip cases whose label map is there.
-            workers: Threads that read ahead.
-
-        Returns:
-            What became of the cases; a failing case does not stop the others.
+            inputs: The preprocessed image.
+            geometry: Geometry of the whole image.
+            box: The part of it that was preprocessed, or None for all.
+            target: Where the probabilities go: [channels, z, y, x] of the whole image, an array in
+                memory or on disk; or None.
         """
-        report = Report()
-        for folder in {path.parent for path in targets.values()}:
-            remove_leftovers(folder)
-        todo = {}
-        for name, files in cases.items():
-            if resume and targets[name].exists():
-                report.skipped.append(name)
-            else:
-                todo[name] = files
-        with (
-            ThreadPoolExecutor(1) as writer,
-            tqdm(total=len(todo), desc="Predicting", unit="case", disable=None) as bar,
-        ):
-            writing: dict[str, Future[None]] = {}
-            for name, loaded in self._read_ahead(todo, workers):
-                try:
-                    prediction = self._predict(loaded.result(), probabilities)
-                    writing[name] = writer.submit(_write, targets[name], prediction)
-                except (AutosegError, RuntimeError, MemoryError, OSError) as error:
-                    report.failed[name] = str(error) or type(error).__name__
-                bar.update()
-            for name, future in writing.items():
-                try:
-                    future.result()
-                    report.written[name] = targets[name]
-                except (AutosegError, RuntimeError, MemoryError, OSError) as error:
-                    report.failed[name] = str(error) or type(error).__name__
-        for name, reason in report.failed.items():
-            logger.error("Case '%s' failed: %s", name, reason)
-        return report
-
-    def _read_ahead(
-        self, cases: Mapping[str, tuple[Path, ...]], workers: int
-    ) -> Iterator[tuple[str, Future[dict[str, PreprocessedCase]]]]:
-        """Preprocesses some cases ahead of their turn."""
-        with ThreadPoolExecutor(max(1, workers)) as readers:
-            waiting: list[tuple[str, Future[dict[str, PreprocessedCase]]]] = []
-            for name, files in cases.items():
-                waiting.append((name, readers.submit(self._load, name, files)))
-                if len(waiting) > max(1, workers):
-                    yield waiting.pop(0)
-            yield from waiting
-
-    def _load(self, name: str, files: tuple[Path, ...]) -> dict[str, PreprocessedCase]:
-        case = Case(identifier=name, images=files)
-        return {
-            key: preprocess_case(case, configuration)
-            for key, configuration in self._configurations.items()
-        }
-
-    def _predict(self, inputs: Mapping[str, PreprocessedCase], probabilities: bool) -> Prediction:
-        known: Known = {}
-        logits = {key: mean_logits(group, inputs, known) for key, group in self._groups.items()}
-        traces = {key: inputs[key].trace for key in logits}
-        geometry = next(iter(traces.values())).geometry
-        if len(logits) == 1:
-            (key,) = logits
-            return Prediction(
-                labels=restore_prediction(logits[key], traces[key], self.labels),
-                probabilities=restore_probabilities(logits[key], traces[key], self.labels)
-                if probabilities
-                else None,
-                geometry=geometry,
-            )
-        mean = self._mean_probabilities(logits, traces)
-        return Prediction(
-            labels=self._decide(mean),
-            probabilities=mean if probabilities else None,
-            geometry=geometry,
+        forward = max(
+            memory.forward_bytes(part.configuration, part.tiling) for part in self._needed
         )
-
-    def _mean_probabilities(
-        self, logits: Mapping[str, Floats], traces: Mapping[str, CaseTrace]
-    ) -> Floats:
-        total: Floats | None = None
-        weight = 0
-        for key, values in logits.items():
-            part = restore_probabilities(values, traces[key], self.labels) * len(self._groups[key])
-            total = part if total is None else total + part
-            weight += len(self._groups[key])
-        assert total is not None
-        return total / np.float32(weight)
-
-    def _decide(self, probabilities: Floats) -> npt.NDArray[np.integer]:
-        if self.labels.regions_order is None:
-            return self.labels.decode(probabilities.argmax(axis=0))
-        result = np.zeros(probabilities.shape[1:], dtype=self.labels.output_dtype())
-        for part, value in zip(probabilities, self.labels.regions_order, strict=True):
-            result[part > 0.5] = value
-        return result
-
-
-def _write(target: Path, prediction: Prediction) -> None:
-    """Writes the probabilities first: a label map that is there means that the case is done."""
-    if prediction.probabilities is not None:
-        with atomic_path(probabilities_path(target)) as temporary, temporary.open("wb") as stream:
-            np.savez_compressed(stream, probabilities=prediction.probabilities.astype(np.float16))
-    write_labels(target, prediction.labels, prediction.geometry)
-
-
-def probabilities_path(target: Path) -> Path:
-    """Where the probabilities of a label map are written."""
-    name = target.name
-    for ending in (".nii.gz", target.suffix):
-        if name.endswith(ending):
-            return target.with_name(name[: -len(ending)] + ".npz")
-    return target.with_name(name + ".npz")
+        device = torch.device(self.options.device)
+        left = memory.left_for_sums(device, self.options.memory_bytes, forward)
+        known: Known = {}
+        parts = [
+            Part(
+                source=network_source(group, inputs, known, left),
+                restoration=to_image(inputs[key].trace).placed(geometry.shape, box),
+                weight=len(group),
+            )
+            for key, group in self._groups.items()
+        ]
+        windows = find_windows(parts, self.labels, left)
+        table = restore.values_of_winners(self.labels)
+        if len(parts) == 1 and target is None:
+            labels = assemble_labels(parts[0], self.labels, table, windows)
+        else:
+            labels = assemble_probabilities(parts, self.labels, table, windows, target)
+        found = target if isinstance(target, np.ndarray) else None
+        return Prediction(labels=labels, probabilities=found, geometry=geometry)
 
 
 def existing(targets: Iterable[Path]) -> list[Path]:

@@ -1,12 +1,12 @@
 """One case: from image files to network input, and from logits back to a label map.
 
-`preprocess_case` makes a CaseTrace, `restore_prediction` uses it up.
+`preprocess_case` makes a CaseTrace, `to_image` says with it how a prediction comes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -210,12 +210,6 @@ def _permute(image: npt.NDArray[np.generic], axes: Sequence[int], flips: Sequenc
     return permuted[(slice(None), *(slice(None, None, -1 if flip else 1) for flip in flips))]  # type: ignore[return-value]
 
 
-def _unpermute(volume: Labels, axes: Sequence[int], flips: Sequence[bool]) -> Labels:
-    """Inverse of `_permute` for [z, y, x]."""
-    flipped = volume[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
-    return flipped.transpose(np.argsort(axes))
-
-
 def _normalise(image: Floats, configuration: Configuration) -> list[Floats]:
     needs_mask = any(channel.use_mask for channel in configuration.channels)
     mask = nonzero_mask(image) if needs_mask else None
@@ -234,99 +228,112 @@ def one_hot(indices: npt.NDArray[np.generic], num_indices: int) -> npt.NDArray[n
     return masks
 
 
-def transfer(channels: Floats, source: CaseTrace, target: CaseTrace) -> Floats:
-    """Resamples predictions from one configuration's grid to another's, of the same image.
+@dataclass(frozen=True, kw_only=True)
+class Restoration:
+    """How predictions on a network's grid come onto another grid of the same image.
+
+    Attributes:
+        shape: Voxels that the network's grid is resampled to, along its own axes.
+        coarse: Axis that is resampled by nearest neighbour, see `coarse_axis`.
+        axes: For each axis of the network's grid the axis of the other array.
+        flips: Which of the network's axes run against the other array's.
+        crop: Where the resampled grid lies in the other array, along the network's axes.
+        full_shape: Shape of the other array.
+    """
+
+    shape: tuple[int, int, int]
+    coarse: int | None
+    axes: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    crop: Box
+    full_shape: tuple[int, int, int]
+
+    def view(self, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        """The part of the other array that is predicted, along the network's axes.
+
+        Args:
+            array: [c, *full_shape].
+
+        Returns:
+            [c, *shape], a view.
+        """
+        return _permute(array, self.axes, self.flips)[(slice(None), *slices(self.crop))]
+
+    def placed(self, shape: tuple[int, int, int], box: Sequence[slice] | None) -> Restoration:
+        """The same where the other array was cut out of a larger one.
+
+        Args:
+            shape: Shape of the larger one.
+            box: Where the other array lies in it, or None where they are the same.
+        """
+        if box is None:
+            return self
+        crop = []
+        for axis, flip, (start, stop) in zip(self.axes, self.flips, self.crop, strict=True):
+            before = shape[axis] - box[axis].stop if flip else box[axis].start
+            crop.append((start + before, stop + before))
+        return replace(self, crop=(crop[0], crop[1], crop[2]), full_shape=shape)
+
+    @property
+    def other_shape(self) -> tuple[int, int, int]:
+        """`shape`, along the axes of the other array."""
+        return tuple(self.shape[self.axes.index(axis)] for axis in range(3))  # type: ignore[return-value]
+
+    def turned(self, window: Sequence[slice]) -> tuple[slice, slice, slice]:
+        """A window of what is predicted: from the other array's axes to the network's."""
+        result = []
+        for axis, flip, size in zip(self.axes, self.flips, self.shape, strict=True):
+            part = window[axis]
+            result.append(slice(size - part.stop, size - part.start) if flip else part)
+        return tuple(result)  # type: ignore[return-value]
+
+
+def to_image(trace: CaseTrace) -> Restoration:
+    """How a prediction comes onto the grid of the original image."""
+    return Restoration(
+        shape=trace.crop_shape,
+        coarse=coarse_axis(trace.target_mm, trace.spacing_mm),
+        axes=trace.axes,
+        flips=trace.flips,
+        crop=trace.crop,
+        full_shape=trace.geometry.shape,
+    )
+
+
+def to_grid(source: CaseTrace, target: CaseTrace) -> Restoration:
+    """How a prediction on one configuration's grid comes onto another's, of the same image.
 
     Args:
-        channels: [c, *source.shape].
         source: How the case was preprocessed for the first configuration.
         target: How it was for the second.
-
-    Returns:
-        [c, *target.shape] float32, linear.
     """
-    spacing = [0.0, 0.0, 0.0]
-    for position, axis in enumerate(source.axes):
-        spacing[axis] = source.target_mm[position]
-    here = tuple(spacing[axis] for axis in target.axes)
-    coarse = coarse_axis(here, target.target_mm)
-    parts = []
-    for channel in channels:
-        plain = _unpermute(np.asarray(channel, dtype=np.float32), source.axes, source.flips)
-        turned = np.ascontiguousarray(_permute(plain[None], target.axes, target.flips)[0])
-        parts.append(resample_volume(turned, target.shape, order=1, coarse=coarse))
-    return np.stack(parts)
+    position = {axis: index for index, axis in enumerate(target.axes)}
+    axes = tuple(position[axis] for axis in source.axes)
+    shape = tuple(target.shape[axis] for axis in axes)
+    spacing = tuple(target.target_mm[axis] for axis in axes)
+    return Restoration(
+        shape=shape,  # type: ignore[arg-type]
+        coarse=coarse_axis(source.target_mm, spacing),
+        axes=axes,  # type: ignore[arg-type]
+        flips=tuple(
+            flip != target.flips[axis] for flip, axis in zip(source.flips, axes, strict=True)
+        ),  # type: ignore[arg-type]
+        crop=tuple((0, size) for size in shape),  # type: ignore[arg-type]
+        full_shape=target.shape,
+    )
 
 
-def restore_prediction(
-    logits: Floats, trace: CaseTrace, scheme: LabelScheme
-) -> npt.NDArray[np.integer]:
-    """Turns logits into a label map on the grid of the original image.
-
-    Channels are resampled one at a time against a running maximum, so that no array of all
-    classes at full resolution exists.
+def previous_labels(labels: Labels, trace: CaseTrace) -> Labels:
+    """Brings an earlier stage's label map from the image to a network's grid, as nnU-Net does.
 
     Args:
-        logits: [channels, *trace.shape].
-        trace: From `preprocess_case`.
-        scheme: Label scheme of the model.
+        labels: [z, y, x] indices on the image's grid.
+        trace: How the image was preprocessed for the network.
 
     Returns:
-        [z, y, x] raw label values in the smallest unsigned type that holds them.
+        [*trace.shape] indices.
     """
-    shape = trace.crop_shape
-    dtype = scheme.output_dtype()
-    coarse = coarse_axis(trace.target_mm, trace.spacing_mm)
-
-    def channel(index: int) -> Floats:
-        part = np.asarray(logits[index], dtype=np.float32)
-        return resample_volume(part, shape, order=1, coarse=coarse)
-
-    values: npt.NDArray[np.integer] = np.zeros(shape, dtype=dtype)
-    if scheme.regions_order is not None:
-        for index, value in enumerate(scheme.regions_order):
-            values[channel(index) > 0] = value
-    else:
-        best = channel(0).copy()
-        for index, value in enumerate(scheme.foreground_values, start=1):
-            here = channel(index)
-            better = here > best
-            values[better] = value
-            np.maximum(best, here, out=best)
-    return _uncrop(values, trace)
-
-
-def restore_probabilities(logits: Floats, trace: CaseTrace, scheme: LabelScheme) -> Floats:
-    """Softmax (or sigmoid of regions) on the grid of the original image.
-
-    Outside the crop the background has probability 1 and regions have 0.
-
-    Returns:
-        [channels, z, y, x] float32.
-    """
-    coarse = coarse_axis(trace.target_mm, trace.spacing_mm)
-    resampled = np.stack(
-        [
-            resample_volume(
-                np.asarray(part, dtype=np.float32), trace.crop_shape, order=1, coarse=coarse
-            )
-            for part in logits
-        ]
-    )
-    if scheme.has_regions:
-        resampled = (1 / (1 + np.exp(-np.clip(resampled, -80, 80)))).astype(np.float32)
-    else:
-        resampled -= resampled.max(axis=0, keepdims=True)
-        np.exp(resampled, out=resampled)
-        resampled /= resampled.sum(axis=0, keepdims=True)
-    outside = [0.0] * len(logits) if scheme.has_regions else [1.0] + [0.0] * (len(logits) - 1)
-    return np.stack(
-        [_uncrop(part, trace, fill=fill) for part, fill in zip(resampled, outside, strict=True)]
-    ).astype(np.float32)
-
-
-def _uncrop(volume: npt.NDArray[np.generic], trace: CaseTrace, fill: float = 0) -> Labels:
-    shape = tuple(trace.geometry.shape[axis] for axis in trace.axes)
-    full = np.full(shape, fill, dtype=volume.dtype)
-    full[slices(trace.crop)] = volume
-    return np.ascontiguousarray(_unpermute(full, trace.axes, trace.flips))
+    turned = _permute(labels[None], trace.axes, trace.flips)[0][slices(trace.crop)]
+    coarse = coarse_axis(trace.spacing_mm, trace.target_mm)
+    contiguous = np.ascontiguousarray(turned)
+    return resample_labels(contiguous, trace.shape, coarse=coarse, half=True)

@@ -56,14 +56,13 @@ def interpolation_matrix(size: int, new_size: int, order: int) -> Floats:
     """
     if size == new_size:
         return np.eye(size, dtype=np.float32)
-    centres = _centres(size, new_size)
     if order == 0:
         matrix = np.zeros((new_size, size), dtype=np.float32)
         matrix[np.arange(new_size), nearest_index(size, new_size)] = 1
         return matrix
     if order == 1:
-        return _linear_matrix(centres, size)
-    return _cubic_matrix(centres, size)
+        return _linear_matrix(size, new_size)
+    return _cubic_matrix(_centres(size, new_size), size)
 
 
 def nearest_index(size: int, new_size: int) -> npt.NDArray[np.int64]:
@@ -78,15 +77,20 @@ def _centres(size: int, new_size: int) -> npt.NDArray[np.float64]:
     return (np.arange(new_size, dtype=np.float64) + 0.5) * (size / new_size) - 0.5
 
 
-def _linear_matrix(centres: npt.NDArray[np.float64], size: int) -> Floats:
-    matrix = np.zeros((len(centres), size), dtype=np.float64)
-    clipped = np.clip(centres, 0, size - 1)
-    low = np.minimum(clipped.astype(int), max(size - 2, 0))
-    weight = clipped - low
-    rows = np.arange(len(centres))
+def linear_taps(size: int, new_size: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    """For each new voxel the old one before it, and the share of the one after that."""
+    clipped = np.clip(_centres(size, new_size), 0, size - 1)
+    low = np.minimum(clipped.astype(np.int64), max(size - 2, 0))
+    return low, (clipped - low).astype(np.float32)
+
+
+def _linear_matrix(size: int, new_size: int) -> Floats:
+    matrix = np.zeros((new_size, size), dtype=np.float32)
+    low, weight = linear_taps(size, new_size)
+    rows = np.arange(new_size)
     np.add.at(matrix, (rows, low), 1 - weight)
     np.add.at(matrix, (rows, np.minimum(low + 1, size - 1)), weight)
-    return matrix.astype(np.float32)
+    return matrix
 
 
 def _cubic_matrix(centres: npt.NDArray[np.float64], size: int) -> Floats:
@@ -169,7 +173,11 @@ def resample_volume(
 
 
 def resample_labels(
-    labels: npt.NDArray[np.integer], shape: Sequence[int], *, coarse: int | None = None
+    labels: npt.NDArray[np.integer],
+    shape: Sequence[int],
+    *,
+    coarse: int | None = None,
+    half: bool = False,
 ) -> npt.NDArray[np.integer]:
     """Resamples a label map: every label linearly, the voxel goes to what covers most of it.
 
@@ -177,6 +185,8 @@ def resample_labels(
         labels: [z, y, x] indices.
         shape: Wanted shape.
         coarse: Axis that is resampled by nearest neighbour, see `coarse_axis`.
+        half: The voxel goes to what covers at least half of it, the highest index where two do,
+            and to the background where nothing does (nnU-Net's rule).
 
     Returns:
         [*shape] of the same type.
@@ -197,7 +207,7 @@ def resample_labels(
             matrix = interpolation_matrix(old, new, 0 if axis == coarse else 1)
             cover = apply_axis(cover, matrix[new_box[axis], box[axis]], axis)
         here = best[new_box]
-        better = cover > here
+        better = cover >= 0.5 if half else cover > here
         here[better] = cover[better]
         result[new_box][better] = value
     return result

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -45,6 +46,18 @@ class Geometry:
             # Right and anterior are where left and posterior are not; up is up in both.
             flips[2 - world_axis] = positive == (orientation == "RAS" and world_axis < 2)
         return tuple(axes), tuple(flips)
+
+    def cropped(self, box: Sequence[slice]) -> Geometry:
+        """Geometry of a part of the image: slices along z, y and x."""
+        starts = np.asarray([part.start for part in box], dtype=float)[::-1][: self.dimensions]
+        spacing = np.asarray(self.spacing_mm)[::-1][: self.dimensions]
+        direction = np.asarray(self.direction, dtype=float).reshape(self.dimensions, -1)
+        origin = np.asarray(self.origin_mm) + direction @ (starts * spacing)
+        return replace(
+            self,
+            shape=tuple(part.stop - part.start for part in box),
+            origin_mm=tuple(float(value) for value in origin),
+        )
 
     def _axes(self) -> list[tuple[str, int, bool]]:
         """(letter, world axis, grows in the LPS direction) for the index axes x, y, z."""

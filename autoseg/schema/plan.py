@@ -126,11 +126,12 @@ class PreviousStage:
 
     Attributes:
         names: The configurations; the paths of a multi-path plan, or one lower resolution.
-        kind: labels are added to the image as one-hot channels; probabilities replace it.
+        kind: labels are added to the image as one-hot channels; so are image_labels, which were
+            on the image's own grid before (nnU-Net's cascades); probabilities replace it.
     """
 
     names: tuple[str, ...]
-    kind: Literal["labels", "probabilities"]
+    kind: Literal["labels", "image_labels", "probabilities"]
 
 
 @dataclass(frozen=True, kw_only=True)

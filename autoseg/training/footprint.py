@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from autoseg.architectures import build_network
 from autoseg.losses import LOSSES
@@ -18,45 +13,14 @@ from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.precision import memory_format
 from autoseg.preprocessing.store import CACHE_BYTES, SMALL_BYTES
 from autoseg.schema.plan import Configuration
+from autoseg.tracing import PROCESS_BYTES, LiveBytes
 
-PROCESS_BYTES = {"cpu": 470 * 2**20, "cuda": 600 * 2**20, "mps": 600 * 2**20}
-"""The interpreter with torch, our libraries and batches; on a GPU its context and scratch."""
 SLACK_PER_PARAMETER = 1.6
 SLACK_PER_ACTIVATION = 0.5
 MAX_ACTIVATION_SLACK = 200 * 2**20
 """Memory that the C library keeps beyond what is alive: in copies of all parameters, or in shares
 of small activations (large ones go back at once), whichever is more (measured on Linux)."""
 MOMENTS = {"sgd": 1, "adamw": 2}
-
-
-class _Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of all tensors that are alive."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.bytes = 0
-        self.peak = 0
-        self._known: dict[int, weakref.ref[Any]] = {}
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = function(*args, **(kwargs or {}))
-        for item in tree_leaves(result):
-            if isinstance(item, Tensor):
-                self._add(item)
-        return result
-
-    def _add(self, tensor: Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage._cdata, storage.nbytes()
-        if key in self._known:
-            return
-        self._known[key] = weakref.ref(storage, lambda _: self._remove(key, size))
-        self.bytes += size
-        self.peak = max(self.peak, self.bytes)
-
-    def _remove(self, key: int, size: int) -> None:
-        self._known.pop(key, None)
-        self.bytes -= size
 
 
 def training_footprint(configuration: Configuration, device: str, cases: Sequence[int] = ()) -> int:
@@ -100,7 +64,7 @@ def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
     # Traced as on a CPU, whose kernels are known everywhere, in the device's number format.
     layout = memory_format(torch.device("cpu"), configuration.dimensions)
     half = device == "cuda"
-    with FakeTensorMode(allow_non_fake_inputs=True), _Live() as live:
+    with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes() as live:
         network = build_network(configuration.network, configuration.in_channels, outputs).train()
         parameters = sum(item.numel() * item.element_size() for item in network.parameters())
         image = torch.empty(batch, configuration.in_channels, *patch)

@@ -13,13 +13,15 @@ from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images import read_image
+from autoseg.inference import restore
 from autoseg.inference.models import Model, find_models
-from autoseg.inference.network import LoadedNetwork, Options, mean_logits
+from autoseg.inference.network import LoadedNetwork, NetworkSource, Options
 from autoseg.inference.predictor import Predictor
+from autoseg.inference.stream import NetworkInput
 from autoseg.preprocessing.case import preprocess_array
-from autoseg.preprocessing.store import store_key
 from autoseg.raw_format import input_cases
 from autoseg.schema.labels import LabelClass, LabelScheme
+from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_configuration
 
 PROVENANCE = Provenance(
@@ -160,10 +162,18 @@ def test_two_folds_average_their_logits():
     options = Options(mirroring=False)
     geometry = read_geometry(image.shape[1:])
     case = preprocess_array(image, geometry, first.configuration)
-    inputs = {store_key(first.configuration): case}
+    source = NetworkInput(image=torch.from_numpy(case.image))
     networks = [LoadedNetwork(Model(checkpoint=item), options, {}) for item in (first, second)]
-    expected = sum(item.logits(inputs, {}).numpy() for item in networks) / 2
-    assert np.allclose(mean_logits(networks, inputs, {}), expected, atol=1e-5)
+    tile = first.configuration.patch_size
+    with torch.inference_mode():
+        expected = sum(
+            plain.sliding_window(item.logits, source.image, tile, 3, step=0.5).numpy() / 2
+            for item in networks
+        )
+    mean = NetworkSource((item, source) for item in networks)
+    planes = list(mean.planes(0, reverse=False, window=restore.whole(source.shape)))
+    found = torch.stack([mean.head(plane.flatten(0, 1)) for plane in planes])
+    assert np.allclose(found.permute(2, 0, 1).flatten(), expected.ravel(), atol=1e-5)
     labels = Predictor([first, second], options).predict_array(image, geometry).labels
     assert (labels == expected.argmax(axis=0)).mean() > 0.999
 

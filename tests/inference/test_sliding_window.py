@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoseg.inference.sliding_window import mirrored, pad_to, sliding_window
+from autoseg.inference.mirroring import mirrored
 from autoseg.inference.tiles import axis_starts, gaussian_weights, tile_starts
+from tests.streamed import sliding_window
 
 
 @given(st.integers(1, 60), st.integers(0, 200), st.sampled_from([0.3, 0.5, 0.8, 1.0]))
@@ -43,10 +44,16 @@ def test_a_pointwise_network_gives_what_it_gives_on_the_whole_image(shape, tile)
 
 
 def test_padding_is_zero_and_centred():
-    padded, inner = pad_to(torch.ones(1, 1, 3, 5), (6, 4))
-    assert padded.shape == (1, 1, 6, 5)
-    assert inner == (slice(1, 4), slice(0, 5))
-    assert float(padded.sum()) == 15
+    seen = []
+
+    def network(tiles):
+        seen.append(tiles.clone())
+        return tiles
+
+    found = sliding_window(network, torch.ones(1, 3, 5, 2), (6, 4, 2), 1, step=0.5)
+    assert torch.allclose(found, torch.ones(1, 3, 5, 2))
+    assert seen[0].shape[2:] == (6, 4, 2)
+    assert seen[0][0, 0, :, 0, 0].tolist() == [0, 1, 1, 1, 0, 0]
 
 
 def test_mirroring_averages_all_combinations():

@@ -9,19 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoseg.errors import ImageError
-from autoseg.preprocessing.case import (
-    majority,
-    preprocess_array,
-    preprocess_case,
-    restore_prediction,
-    restore_probabilities,
-    transfer,
-)
+from autoseg.preprocessing.case import majority, preprocess_array, preprocess_case
 from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import ChannelPlan, IntensityStatistics
 from tests.conftest import REGIONS, SCHEME, make_configuration
+from tests.streamed import restore_prediction, restore_probabilities, transfer
 
 DIRECTIONS = [
     (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0),

@@ -1,0 +1,100 @@
+"""How much memory prediction takes, and how much is left for the sums of tiles."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from autoseg.architectures import build_network
+from autoseg.errors import ImageError
+from autoseg.inference.stream import Tiling
+from autoseg.precision import memory_format
+from autoseg.schema.geometry import Geometry
+from autoseg.schema.plan import Configuration
+from autoseg.tracing import PROCESS_BYTES, LiveBytes
+
+FREE_SHARE = 0.8
+"""Share of the free memory that is taken where nobody says how much."""
+SCRATCH = 1.25
+"""What kernels take beyond the tensors of a forward pass (measured)."""
+COPIES = 3
+"""Copies of an image, in float32, that reading and preprocessing hold at a time (measured)."""
+
+
+def forward_bytes(configuration: Configuration, tiling: Tiling) -> int:
+    """Bytes that a pass through the network takes beside its parameters."""
+    return _forward_bytes(configuration, tiling.together)
+
+
+@lru_cache(maxsize=32)
+def _forward_bytes(configuration: Configuration, batch: int) -> int:
+    layout = memory_format(torch.device("cpu"), configuration.dimensions)
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        LiveBytes() as live,
+        torch.inference_mode(),
+    ):
+        network = build_network(
+            configuration.network, configuration.in_channels, configuration.labels.num_outputs
+        ).eval()
+        parameters = sum(item.numel() * item.element_size() for item in network.parameters())
+        image = torch.empty(batch, configuration.in_channels, *configuration.patch_size)
+        logits = network(image.contiguous(memory_format=layout))[0]
+        total = logits + logits  # the sum over mirrored tiles, or the weighted tile
+        del total
+    return int((live.peak - parameters) * SCRATCH)
+
+
+def left_for_sums(device: torch.device, memory_bytes: int | None, forward: int) -> int:
+    """Bytes that the sums of tiles may take.
+
+    Args:
+        device: Where they are.
+        memory_bytes: What the process may take; None: most of what is free.
+        forward: What a pass through the network takes.
+    """
+    if device.type == "cuda":
+        free = int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE)
+        return (free if memory_bytes is None else min(free, memory_bytes)) - forward
+    if memory_bytes is None:
+        return int(_free_bytes() * FREE_SHARE) - forward
+    return memory_bytes - _resident_bytes() - forward
+
+
+def check_image(name: str, geometry: Geometry, channels: int, memory_bytes: int | None) -> None:
+    """Refuses an image that cannot be preprocessed within the memory.
+
+    Raises:
+        ImageError: It cannot.
+    """
+    if memory_bytes is None:
+        return
+    depth, height, width = geometry.shape
+    need = PROCESS_BYTES["cpu"] + 4 * COPIES * channels * depth * height * width
+    if need > memory_bytes:
+        raise ImageError(
+            f"{name}: preprocessing {depth}×{height}×{width} voxels takes about "
+            f"{need / 2**30:.1f} GB, --memory allows {memory_bytes / 2**30:.1f} GB. Give more."
+        )
+
+
+def _resident_bytes() -> int:
+    """Memory of this process now; a typical value where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return PROCESS_BYTES["cpu"]
+    return pages * 4096
+
+
+def _free_bytes() -> int:
+    """Memory that the machine has left; much where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        values = dict(line.split(":", 1) for line in lines)
+        return int(values["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return 2**40
