@@ -22,8 +22,8 @@ from autoseg.preprocessing.case import Restoration
 from autoseg.preprocessing.resample import linear_taps, nearest_index
 from autoseg.schema.labels import LabelScheme
 
-VOXELS_AT_A_TIME = 2**15
-"""Voxels whose logits are computed at a time."""
+VOXELS_AT_A_TIME = {"cpu": 2**11, "cuda": 2**18, "mps": 2**16}
+"""Voxels whose logits are computed at a time: on CPUs as many as their caches hold."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,7 +44,7 @@ class Head:
         """Maps [n, features] to logits [n, outputs]."""
         if self.weight is None or self.bias is None:
             return features
-        return torch.addmm(self.bias, features, self.weight.T)
+        return torch.mm(features, self.weight.T).add_(self.bias)
 
 
 class PlaneSource(Protocol):
@@ -175,8 +175,7 @@ class GridPlanes:
             rows, columns = np.nonzero(~same)
             if len(rows):
                 features = _between(low.features, high.features, weight)
-                for first in range(0, len(rows), VOXELS_AT_A_TIME):
-                    part = slice(first, first + VOXELS_AT_A_TIME)
+                for part in _pieces(len(rows), features.device):
                     logits = self._logits(features, rows[part], columns[part])
                     found = winners(logits, self._scheme).cpu().numpy()
                     plane[rows[part], columns[part]] = found
@@ -189,8 +188,7 @@ class GridPlanes:
 
     def _parts(self, features: Tensor) -> Iterator[tuple[slice, Tensor]]:
         count = self.shape[0] * self.shape[1]
-        for first in range(0, count, VOXELS_AT_A_TIME):
-            part = slice(first, min(first + VOXELS_AT_A_TIME, count))
+        for part in _pieces(count, features.device):
             rows, columns = np.divmod(np.arange(part.start, part.stop), self.shape[1])
             yield part, self._logits(features, rows, columns)
 
@@ -215,7 +213,7 @@ class GridPlanes:
         flat = plane.flatten(0, 1)
         parts = [
             winners(self._source.head(part), self._scheme)
-            for part in torch.split(flat, VOXELS_AT_A_TIME)
+            for part in torch.split(flat, VOXELS_AT_A_TIME[plane.device.type])
         ]
         result: npt.NDArray[np.integer]
         result = torch.cat(parts).view(plane.shape[:2]).cpu().numpy()
@@ -251,12 +249,10 @@ class GridPlanes:
 
         across, down = weights(self._columns.weight, columns), weights(self._rows.weight, rows)
         near, far = (
-            corner(row, self._columns.low)
-            .mul_(1 - across)
-            .add_(corner(row, self._columns.high).mul_(across))
+            torch.lerp(corner(row, self._columns.low), corner(row, self._columns.high), across)
             for row in (self._rows.low, self._rows.high)
         )
-        return self._source.head(near.mul_(1 - down).add_(far.mul_(down)))
+        return self._source.head(torch.lerp(near, far, down))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -274,7 +270,13 @@ def _between(low: Tensor, high: Tensor, weight: float) -> Tensor:
     """A plane between two: [u, v, f]."""
     if low is high or weight == 0:
         return low
-    return (low * (1 - weight)).add_(high * weight)
+    return torch.lerp(low, high, weight)
+
+
+def _pieces(count: int, device: torch.device) -> Iterator[slice]:
+    size = VOXELS_AT_A_TIME[device.type]
+    for first in range(0, count, size):
+        yield slice(first, min(first + size, count))
 
 
 def winners(logits: Tensor, scheme: LabelScheme) -> Tensor:
@@ -286,6 +288,8 @@ def winners(logits: Tensor, scheme: LabelScheme) -> Tensor:
     """
     dtype = torch.uint8 if logits.shape[1] < 2**8 else torch.int16
     if not scheme.has_regions:
+        if logits.device.type == "cpu":  # several times faster than torch's
+            return torch.from_numpy(logits.numpy().argmax(1)).to(dtype)
         return logits.argmax(1).to(dtype)
     position = torch.arange(1, logits.shape[1] + 1, device=logits.device)
     return ((logits > 0) * position).amax(1).to(dtype)

@@ -26,7 +26,7 @@ SHAPE = (23, 30, 26)
 @pytest.fixture(autouse=True)
 def _few_tiles_at_a_time(monkeypatch):
     monkeypatch.setattr(stream, "VOXELS_AT_A_TIME", 4000)
-    monkeypatch.setattr(restore, "VOXELS_AT_A_TIME", 300)
+    monkeypatch.setitem(restore.VOXELS_AT_A_TIME, "cpu", 300)
 
 
 def network(seed: int = 0, channels: int = 2, outputs: int = 3, dims: int = 3):
