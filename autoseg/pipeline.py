@@ -334,12 +334,20 @@ def predict(
     )
 
 
-def import_model(source: Path | str, output: Path | str, *, overwrite: bool = False) -> list[Path]:
+def import_model(
+    source: Path | str,
+    output: Path | str,
+    *,
+    recipe: str | None = None,
+    overwrite: bool = False,
+) -> list[Path]:
     """Turns a model that nnU-Net trained into model files of ours.
 
     Args:
         source: nnU-Net's result folder (`TRAINER__PLANS__CONFIGURATION`), or a zip of one.
         output: Folder for `fold_N/checkpoint_final.pt`, which `predict` takes.
+        recipe: What is known about the model beside its files, such as totalsegmentator:291: the
+            orientation that its program turns images to, and the names of its labels.
         overwrite: Replace models that are there.
 
     Returns:
@@ -347,7 +355,12 @@ def import_model(source: Path | str, output: Path | str, *, overwrite: bool = Fa
     """
     from autoseg.interop import nnunet
 
-    return nnunet.import_model(Path(source), Path(output), overwrite=overwrite)
+    knowledge = None
+    if recipe is not None:
+        known = load_recipe(recipe)
+        names = {value: name for name, value in known.labels.items() if isinstance(value, int)}
+        knowledge = nnunet.Knowledge(orientation=known.orientation, names=names)
+    return nnunet.import_model(Path(source), Path(output), overwrite=overwrite, knowledge=knowledge)
 
 
 def evaluate(

@@ -15,6 +15,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("kind", choices=("nnunet",), help="program that trained the model")
     parser.add_argument("source", metavar="MODEL", help="result folder, or a zip of one")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder to write")
+    parser.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="the model's orientation and label names, such as cads:551 or totalsegmentator:291",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace models that are there")
     arguments = parser.parse_args(argv)
 
@@ -22,7 +27,10 @@ def main(argv: list[str] | None = None) -> int:
         from autoseg import pipeline
 
         found = pipeline.import_model(
-            arguments.source, arguments.output, overwrite=arguments.overwrite
+            arguments.source,
+            arguments.output,
+            recipe=arguments.recipe,
+            overwrite=arguments.overwrite,
         )
         shell.show([f"{len(found)} models are in {arguments.output}."])
 

@@ -101,11 +101,15 @@ def previous_models(path: Path, name: str, *, same_fold: bool) -> list[Path]:
     Raises:
         InputError: There are none.
     """
+    if path.suffix == ".pth":
+        return nnunet.find_stage(path, name)
     run = Run(path.parent)
     if own := _of_run(run.path(name)):
         return [own]
     folder = run.folder.parent.parent / name
     pattern = run.folder.name if same_fold else "fold_*"
+    if not folder.is_dir():  # an imported cascade has its first stage inside
+        folder = run.folder.parent / name
     found = [model for item in sorted(folder.glob(pattern)) if (model := _of_run(Run(item)))]
     if not found:
         raise InputError(

@@ -8,8 +8,9 @@ import re
 import shutil
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from autoseg.checkpoint import Checkpoint, Provenance, read_safely, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.interop.nnunet_plans import read_configuration
+from autoseg.schema.labels import LabelClass
 from autoseg.workspace import Run
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,29 @@ def find_checkpoints(folder: Path) -> list[Path]:
     if not found:
         raise InputError(f"{folder}: has no fold_*/{NAMES[0]}.")
     return found
+
+
+def find_stage(path: Path, name: str) -> list[Path]:
+    """Checkpoints of an earlier stage, whose result folder lies beside that of a checkpoint.
+
+    Args:
+        path: Checkpoint of the later stage.
+        name: Configuration of the earlier one, such as 3d_lowres.
+
+    Raises:
+        InputError: It is not there.
+    """
+    folder = path.parent.parent
+    prefix = folder.name.rpartition("__")[0]
+    beside = [folder.with_name(f"{prefix}__{name}" if prefix else name)]
+    beside += sorted(folder.parent.glob(f"*__{name}"))  # another trainer may have made it
+    for candidate in beside:
+        if is_model_folder(candidate):
+            return find_checkpoints(candidate)
+    raise InputError(
+        f"{path}: is the second stage of a cascade and needs the model {beside[0].name} in "
+        f"{folder.parent}. Put its result folder there."
+    )
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -111,13 +136,55 @@ def rename_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def import_model(source: Path, output: Path, *, overwrite: bool = False) -> list[Path]:
+@dataclass(frozen=True, kw_only=True)
+class Knowledge:
+    """What is known about a model beside its files.
+
+    Attributes:
+        orientation: Orientation that its program turns all images to, or None.
+        names: Raw label value → name, or nothing where the model's own names are kept.
+    """
+
+    orientation: Literal["LPS", "RAS"] | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
+
+    def applied(self, checkpoint: Checkpoint, where: Path) -> Checkpoint:
+        """The model with this.
+
+        Raises:
+            InputError: The model has other labels.
+        """
+        configuration = checkpoint.configuration
+        labels = configuration.labels
+        if self.names:
+            values = sorted(value for item in labels.classes for value in item.values)
+            if labels.has_regions or values != sorted(self.names):
+                raise InputError(
+                    f"{where}: has {len(labels.classes)} labels ({values[:3]} …), the recipe "
+                    f"{len(self.names)}. Choose the recipe of this model."
+                )
+            classes = tuple(
+                LabelClass(name=self.names[item.values[0]], values=item.values)
+                for item in labels.classes
+            )
+            labels = replace(labels, classes=classes)
+        orientation = self.orientation or configuration.orientation
+        changed = replace(configuration, labels=labels, orientation=orientation)
+        return replace(checkpoint, configuration=changed)
+
+
+def import_model(
+    source: Path, output: Path, *, overwrite: bool = False, knowledge: Knowledge | None = None
+) -> list[Path]:
     """Writes a model of nnU-Net, a result folder or a zip of one, as our model files.
+
+    The first stage of a cascade, whose folder lies beside, comes into a folder with its name.
 
     Args:
         source: Folder with plans.json, or a zip that holds one.
         output: Folder for `fold_N/checkpoint_final.pt`.
         overwrite: Replace models that are there.
+        knowledge: What its files do not say.
 
     Returns:
         The files.
@@ -129,24 +196,32 @@ def import_model(source: Path, output: Path, *, overwrite: bool = False) -> list
     if source.is_file():
         unpacked = output / ".unpacked"
         try:
-            return import_model(_unpack(source, unpacked), output, overwrite=overwrite)
+            return import_model(
+                _unpack(source, unpacked), output, overwrite=overwrite, knowledge=knowledge
+            )
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
     if not source.is_dir():
         raise InputError(f"{source}: no such file or folder.")
     if not is_model_folder(source):
         raise InputError(f"{source}: has no plans.json and dataset.json of nnU-Net.")
-    paths = find_checkpoints(source)
-    targets = [Run(output / path.parent.name).final for path in paths]
-    there = [path for path in targets if path.exists()]
+    targets = {Run(output / path.parent.name).final: path for path in find_checkpoints(source)}
+    models = {target: read_checkpoint(path) for target, path in targets.items()}
+    first = next(iter(targets.values()))
+    stage = next(iter(models.values())).configuration.previous
+    for name in stage.names if stage else ():
+        for path in find_stage(first, name):
+            models[Run(output / name / path.parent.name).final] = read_checkpoint(path)
+    if knowledge is not None:
+        models = {path: knowledge.applied(model, source) for path, model in models.items()}
+    there = [path for path in models if path.exists()]
     if there and not overwrite:
         raise UsageError(f"{there[0]}: is there already. Use --overwrite, or another -o.")
-    models = [read_checkpoint(path) for path in paths]
-    for model, target in zip(models, targets, strict=True):
+    for target, model in models.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(target, model)
         logger.info("%s, %s", target, model.configuration.network.architecture)
-    return targets
+    return list(targets)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -196,20 +271,26 @@ def _unpack(archive: Path, target: Path) -> Path:
                 for item in members
                 if PurePosixPath(item.filename).name == "plans.json"
             ]
-            if len(roots) != 1:
+            # A cascade comes with its first stage in a folder beside.
+            last = [root for root in roots if "cascade" in root.name]
+            main = last if len(roots) > 1 and len(last) == 1 else roots
+            if len(main) != 1:
                 listed = ", ".join(map(str, roots)) or "none"
                 raise InputError(f"{archive}: expected one model (plans.json), found {listed}.")
+            parent = main[0].parent
             for item in members:
                 name = PurePosixPath(item.filename)
                 wanted = name.name in (*NAMES[:2], "plans.json", "dataset.json")
-                if wanted and name.is_relative_to(roots[0]):
-                    place = target.joinpath(*name.relative_to(roots[0]).parts)
+                if wanted and any(name.is_relative_to(root) for root in roots):
+                    if not name.is_relative_to(parent):
+                        continue
+                    place = target.joinpath(*name.relative_to(parent).parts)
                     place.parent.mkdir(parents=True, exist_ok=True)
                     with opened.open(item) as stream, place.open("wb") as out:
                         shutil.copyfileobj(stream, out, 1 << 22)
     except (zipfile.BadZipFile, EOFError, OSError) as error:
         raise InputError(f"{archive}: damaged or no zip archive ({error}).") from None
-    return target
+    return target.joinpath(*main[0].relative_to(parent).parts)
 
 
 def _check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:

@@ -16,6 +16,7 @@ from autoseg.schema.plan import (
     Configuration,
     IntensityStatistics,
     NetworkSpec,
+    PreviousStage,
 )
 
 NORMALISATIONS = {
@@ -76,10 +77,7 @@ def read_configuration(
         InputError: The plans want something that our prediction does not do.
     """
     item = _inherited(plans, name, where)
-    if item.get("previous_stage") or item.get("previous_stage_name"):
-        raise InputError(
-            f"{where}: {name} is the second stage of a cascade, which is not read yet."
-        )
+    earlier = item.get("previous_stage") or item.get("previous_stage_name")
     network = _network(item, name, where)
     _check_resampling(item, where)
     labels = _labels(dataset, where)
@@ -104,6 +102,7 @@ def read_configuration(
         ),
         memory_bytes=0,
         seed=0,
+        previous=PreviousStage(names=(str(earlier),), kind="image_labels") if earlier else None,
     )
 
 

@@ -336,4 +336,4 @@ def previous_labels(labels: Labels, trace: CaseTrace) -> Labels:
     turned = _permute(labels[None], trace.axes, trace.flips)[0][slices(trace.crop)]
     coarse = coarse_axis(trace.spacing_mm, trace.target_mm)
     contiguous = np.ascontiguousarray(turned)
-    return resample_labels(contiguous, trace.shape, coarse=coarse, half=True)
+    return resample_labels(contiguous, trace.shape, coarse=coarse, nearest_ties=True)

@@ -18,6 +18,8 @@ Floats = npt.NDArray[np.float32]
 ANISOTROPY = 3
 """Ratio of spacings above which the coarse axis is resampled apart, by nearest neighbour."""
 NEGLIGIBLE = 1e-12
+EQUAL = 1e-6
+"""Difference of shares below which they are equal."""
 EDGE = 12
 """Voxels by which scipy extends the edge before its spline filter."""
 
@@ -177,7 +179,7 @@ def resample_labels(
     shape: Sequence[int],
     *,
     coarse: int | None = None,
-    half: bool = False,
+    nearest_ties: bool = False,
 ) -> npt.NDArray[np.integer]:
     """Resamples a label map: every label linearly, the voxel goes to what covers most of it.
 
@@ -185,8 +187,9 @@ def resample_labels(
         labels: [z, y, x] indices.
         shape: Wanted shape.
         coarse: Axis that is resampled by nearest neighbour, see `coarse_axis`.
-        half: The voxel goes to what covers at least half of it, the highest index where two do,
-            and to the background where nothing does (nnU-Net's rule).
+        nearest_ties: Where two labels cover as much of a voxel, it goes to the one at the nearest
+            old voxel, if it is one of them (nnU-Net's rule, by batchgenerators 0.25.5), and not to
+            the lower index.
 
     Returns:
         [*shape] of the same type.
@@ -194,6 +197,9 @@ def resample_labels(
     if tuple(labels.shape) == tuple(shape):
         return labels
     best = np.zeros(tuple(shape), dtype=np.float32)
+    nearest = labels
+    for axis in range(3) if nearest_ties else ():
+        nearest = nearest.take(nearest_index(labels.shape[axis], shape[axis]), axis=axis)
     result = np.zeros(tuple(shape), dtype=labels.dtype)
     for value, box in _boxes(labels):
         new_box = tuple(
@@ -207,7 +213,10 @@ def resample_labels(
             matrix = interpolation_matrix(old, new, 0 if axis == coarse else 1)
             cover = apply_axis(cover, matrix[new_box[axis], box[axis]], axis)
         here = best[new_box]
-        better = cover >= 0.5 if half else cover > here
+        better = cover > here
+        if nearest_ties:
+            better = cover > here + EQUAL
+            better |= (cover > here - EQUAL) & (nearest[new_box] == value)
         here[better] = cover[better]
         result[new_box][better] = value
     return result

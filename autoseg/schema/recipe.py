@@ -16,7 +16,7 @@ class Recipe:
         channels: Channel → normalisation; of a data set with more channels these are taken.
         labels: Class → raw value, or region → raw values.
         regions_class_order: Raw value that each region paints, in painting order.
-        orientation: "LPS" turns all cases to it.
+        orientation: "LPS" or "RAS" turns all cases to it; imported models get it too.
         spacing_mm: Target spacing (z, y, x).
         mirror: False never mirrors: left and right structures have different labels.
         foreground_fraction: Share of a batch whose patches are centred on foreground.
@@ -30,7 +30,7 @@ class Recipe:
     channels: dict[str, str] = field(default_factory=dict)
     labels: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
     regions_class_order: tuple[int, ...] | None = None
-    orientation: Literal["LPS"] | None = None
+    orientation: Literal["LPS", "RAS"] | None = None
     spacing_mm: tuple[float, float, float] | None = None
     mirror: bool = True
     foreground_fraction: float | None = None

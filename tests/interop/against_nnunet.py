@@ -50,11 +50,19 @@ MODELS: dict[str, dict] = {
     "masked normalisation, cropped": {"mask": True, "border": 6},
     "two channels": {"channels": 2},
     "nibabel's orientation": {"reader": "NibabelIOWithReorient", "flip": True},
+    "cascade": {"first": {"spacing": [2.6, 2.3, 2.4]}, "spacing": [1.3, 1.2, 1.4]},
+    "cascade, anisotropic": {
+        "first": {"spacing": [5.0, 2.0, 2.0], "norm": "CTNormalization"},
+        "spacing": [5.0, 0.9, 0.9],
+        "norm": "CTNormalization",
+        "voxel": (1.1, 1.0, 4.2),
+        "shape": (14, 50, 46),
+    },
 }
 
 
-def make_folder(root: Path, item: dict) -> Path:
-    """Writes a result folder of a model with random weights."""
+def make_folder(root: Path, item: dict, name: str = "net") -> Path:
+    """Writes a result folder of a model with random weights; a cascade has two."""
     from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     dims = item.get("dims", 3)
@@ -98,7 +106,7 @@ def make_folder(root: Path, item: dict) -> Path:
             str(index): STATISTICS for index in range(channels)
         },
         "configurations": {
-            "net": {
+            name: {
                 "data_identifier": "x",
                 "preprocessor_name": "DefaultPreprocessor",
                 "batch_size": 2,
@@ -126,7 +134,12 @@ def make_folder(root: Path, item: dict) -> Path:
     }
     if labels is REGIONS:
         dataset["regions_class_order"] = [1, 2]
-    folder = root / "nnUNetTrainer__nnUNetPlans__net"
+    inputs = channels
+    if "first" in item:
+        make_folder(root, item["first"], "low")
+        plans["configurations"][name]["previous_stage"] = "low"
+        inputs += len(labels) - 1
+    folder = root / f"nnUNetTrainer__nnUNetPlans__{name}"
     (folder / "fold_0").mkdir(parents=True, exist_ok=True)
     (folder / "plans.json").write_text(json.dumps(plans))
     (folder / "dataset.json").write_text(json.dumps(dataset))
@@ -136,7 +149,7 @@ def make_folder(root: Path, item: dict) -> Path:
         architecture["network_class_name"],
         architecture["arch_kwargs"],
         architecture["_kw_requires_import"],
-        channels,
+        inputs,
         outputs,
         deep_supervision=True,
     )
@@ -146,7 +159,7 @@ def make_folder(root: Path, item: dict) -> Path:
     torch.save(
         {
             "network_weights": network.state_dict(),
-            "init_args": {"configuration": "net", "fold": 0},
+            "init_args": {"configuration": name, "fold": 0},
             "trainer_name": "nnUNetTrainer",
             "inference_allowed_mirroring_axes": tuple(range(dims)),
             "_best_ema": np.float64(0.1),
@@ -181,7 +194,9 @@ def make_images(folder: Path, item: dict) -> list[str]:
     return paths
 
 
-def theirs(folder: Path, images: list[str], out: Path, *, mirroring: bool) -> None:
+def theirs(
+    folder: Path, images: list[str], out: Path, *, mirroring: bool, previous: Path | None = None
+) -> None:
     """nnU-Net's own prediction."""
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
@@ -192,6 +207,7 @@ def theirs(folder: Path, images: list[str], out: Path, *, mirroring: bool) -> No
     predictor.predict_from_files(
         [images], [str(out / "case")], save_probabilities=True, num_processes_preprocessing=1,
         num_processes_segmentation_export=1,
+        folder_with_segs_from_prev_stage=None if previous is None else str(previous),
     )  # fmt: skip
 
 
@@ -226,7 +242,13 @@ def main() -> None:
         for mirroring in (True, False):
             ours, other = (root / f"{kind}_{mirroring}" for kind in ("ours", "theirs"))
             other.mkdir(exist_ok=True)
-            theirs(folder, images, other, mirroring=mirroring)
+            previous = None
+            if "first" in item:
+                previous = root / f"first_{mirroring}"
+                previous.mkdir(exist_ok=True)
+                low = folder.parent / "nnUNetTrainer__nnUNetPlans__low"
+                theirs(low, images, previous, mirroring=mirroring)
+            theirs(folder, images, other, mirroring=mirroring, previous=previous)
             pipeline.predict(
                 [folder],
                 root / "images",

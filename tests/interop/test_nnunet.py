@@ -288,7 +288,6 @@ def architecture(item):
         (lambda _, item: architecture(item).update(surprise=1), "surprise = 1"),
         (lambda _, item: item.update(normalization_schemes=["My"]), "the normalisation 'My'"),
         (lambda _, item: item.update(use_mask_for_norm=[]), "normalisations for 1 channels"),
-        (lambda _, item: item.update(previous_stage="low"), "second stage of a cascade"),
         (lambda _, item: item.update(resampling_fn_data="mine"), "resampled by mine"),
         (lambda plans, _: plans.update(image_reader_writer="Mine"), "image reader 'Mine'"),
         (lambda plans, _: plans["configurations"].pop("net"), "no configuration 'net'"),

@@ -236,7 +236,7 @@ def test_a_recipe_pins_orientation_spacing_and_mirroring():
     recipe = load_recipe("cads:551")
     plan = plan_auto(*made_up(), BUDGET, Request(recipe=recipe))
     item = plan.configurations["3d_fullres"]
-    assert item.orientation == "LPS"
+    assert item.orientation == "RAS"
     assert item.spacing_mm == (1.5, 1.5, 1.5)
     assert item.training.mirror_axes == ()
 
