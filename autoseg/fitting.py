@@ -16,6 +16,7 @@ from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network
 from autoseg.inference.stages import stage_input
+from autoseg.model_card import write_card
 from autoseg.parallel import default_workers
 from autoseg.planning.folds import Fold
 from autoseg.preprocessing.case import PreprocessedCase
@@ -24,6 +25,7 @@ from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
+from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration
 from autoseg.training.setup import make_room
 from autoseg.training.trainer import Task, Trainer
@@ -103,8 +105,11 @@ def fit(
     trainer = Trainer(task, device=job.device, workers=job.workers)
     if resumes:
         trainer.resume()
-        return trainer.fit()
-    return trainer.fit(started)
+        started = None
+    model = trainer.fit(started)
+    fingerprint = serialise.load(Fingerprint, job.place.fingerprint)
+    write_card(run.card, model, fingerprint=fingerprint)
+    return model
 
 
 def missing_models(place: Workspace, names: Iterable[str], num_folds: int) -> list[str]:

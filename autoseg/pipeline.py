@@ -363,6 +363,52 @@ def import_model(
     return nnunet.import_model(Path(source), Path(output), overwrite=overwrite, knowledge=knowledge)
 
 
+def export_model(
+    kind: str, model: Path | str, output: Path | str, *, overwrite: bool = False
+) -> list[str]:
+    """Writes models of ours for other programs.
+
+    Args:
+        kind: nnunet (a result folder for nnU-Net v2, all folds in it), onnx, or program (torch's
+            ExportedProgram). The last two write one network and its plan beside it.
+        model: Checkpoint file, run folder or workspace.
+        output: Folder for nnunet, else a file that ends in .onnx or .pt2.
+        overwrite: Replace what is there.
+
+    Returns:
+        What users of the result have to know.
+    """
+    from autoseg.inference.models import find_models, read_any
+    from autoseg.interop import graph
+    from autoseg.interop.nnunet_export import export_nnunet
+    from autoseg.model_card import write_card
+
+    target = Path(output)
+    models = {path: read_any(path) for path in find_models(Path(model))}
+    first = next(iter(models.values()))
+    if kind == "nnunet":
+        notes = export_nnunet(
+            {item.provenance.fold: item for item in models.values()}, target, overwrite=overwrite
+        )
+        write_card(target / "MODEL_CARD.md", first, notes=notes)
+        return notes
+    if len(models) > 1:
+        listed = ", ".join(str(path) for path in models)
+        raise UsageError(f"{model}: has {len(models)} models; name one: {listed}.")
+    if kind == "onnx":
+        gap = graph.export_onnx(first, target, overwrite=overwrite)
+        notes = [f"onnxruntime's logits differ from torch's by at most {gap:.1g}."]
+    elif kind == "program":
+        graph.export_program(first, target, overwrite=overwrite)
+        notes = []
+    else:
+        raise UsageError(f"Unknown kind '{kind}'. Known: nnunet, onnx, program.")
+    plan_file = graph.plan_beside(target).name
+    notes.append(f"{plan_file} says how images are preprocessed; the graph wants patches of them.")
+    write_card(target.with_name(target.name + ".card.md"), first, notes=notes)
+    return notes
+
+
 def evaluate(
     reference: Path | str,
     prediction: Path | str | Sequence[Path | str],
@@ -481,6 +527,7 @@ def validate(
         references = validation.references(place, dataset, cases)
         summary = validation.score(run, dataset, cases, references)
         validation.draw(run, cases, references, summary)
+        validation.describe(place, run)
         for line in summary.table().splitlines():
             logger.info(line)
     return summary

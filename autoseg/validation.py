@@ -8,15 +8,19 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+from autoseg.checkpoint import load_checkpoint
 from autoseg.images import read_image, write_labels
 from autoseg.inference.files import Report, predict_files
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options
 from autoseg.inference.predictor import Predictor
+from autoseg.model_card import write_card
 from autoseg.preprocessing.case import read_reference
 from autoseg.raw_format import image_ending
 from autoseg.report.overlay import Panel, draw_overlays
+from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset
+from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.serialise import write_text
 from autoseg.workspace import Run, Workspace
 from evaluation import Classes, Summary, evaluate_files, write_summary
@@ -81,6 +85,17 @@ def score(
     )
     write_summary(summary, run.validation)
     return summary
+
+
+def describe(place: Workspace, run: Run) -> None:
+    """Writes the model's card with its scores."""
+    means = json.loads((run.validation / "summary.json").read_text())["mean_per_class"]
+    write_card(
+        run.card,
+        load_checkpoint(run.final),
+        fingerprint=serialise.load(Fingerprint, place.fingerprint),
+        scores=means,
+    )
 
 
 def draw(

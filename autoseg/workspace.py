@@ -28,6 +28,11 @@ class Run:
         return self.folder / "checkpoint_final.pt"
 
     @property
+    def card(self) -> Path:
+        """What the model is, for people."""
+        return self.folder / "MODEL_CARD.md"
+
+    @property
     def configuration(self) -> Path:
         """The configuration that this run trains, overrides included."""
         return self.folder / "configuration.yaml"

@@ -11,9 +11,14 @@ VERBS = {
     "validate": "predict and score the validation cases of a trained fold",
     "predict": "predict images with one or several models",
     "evaluate": "score label maps against references",
+    "import": "turn a model of nnU-Net into one of ours",
+    "export": "write a model for nnU-Net, ONNX or torch.export",
     "run": "all of it, from a data set to scores",
     "demo": "all of it on a small data set that it makes itself",
 }
+
+MODULES = {"import": "import_model", "export": "export_model"}
+"""Verbs whose modules have another name."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
         known = ", ".join(VERBS)
         print(f"error: unknown verb '{arguments[0]}'. Known: {known}.", file=sys.stderr)
         return 2
-    command = import_module(f"autoseg.cli.{arguments[0]}")
+    module = MODULES.get(arguments[0], arguments[0])
+    command = import_module(f"autoseg.cli.{module}")
     result: int = command.main(arguments[1:])
     return result

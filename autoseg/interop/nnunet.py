@@ -18,6 +18,7 @@ from torch import Tensor
 from autoseg.checkpoint import Checkpoint, Provenance, read_safely, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.interop.nnunet_plans import read_configuration
+from autoseg.model_card import write_card
 from autoseg.schema.labels import LabelClass
 from autoseg.workspace import Run
 
@@ -220,6 +221,7 @@ def import_model(
     for target, model in models.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         save_checkpoint(target, model)
+        write_card(Run(target.parent).card, model, origin="nnU-Net")
         logger.info("%s, %s", target, model.configuration.network.architecture)
     return list(targets)
 

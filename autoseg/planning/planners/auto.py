@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
@@ -59,14 +60,17 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         find_preset(request.network)
     orientations = {record.orientation for record in fingerprint.cases.values()}
     recipe = request.recipe
-    canonical = len(orientations) > 1 or (recipe is not None and recipe.orientation is not None)
+    orientation: Literal["LPS", "RAS"] | None = "LPS" if len(orientations) > 1 else None
+    if recipe is not None and recipe.orientation is not None:
+        orientation = recipe.orientation
+    canonical = orientation is not None
     measures = measures_of(dataset, fingerprint, canonical=canonical)
     spacing, spacing_reason = target_spacing(measures)
     if recipe is not None and recipe.spacing_mm is not None:
         spacing, spacing_reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions = [
-        _orientation(orientations, canonical=canonical),
+        _orientation(orientations, orientation),
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -100,7 +104,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         request=request,
         preset=find_preset(network),
         transpose=transpose,
-        canonical=canonical,
+        orientation=orientation,
         mirrored=mirrored,
         rare=_has_rare_classes(fingerprint, decisions),
     )
@@ -386,13 +390,13 @@ class _Workbench:
         return fits(fitted, self.budget)
 
 
-def _orientation(orientations: set[str], *, canonical: bool) -> Decision:
+def _orientation(orientations: set[str], chosen: str | None) -> Decision:
     listed = ", ".join(sorted(orientations))
-    if canonical:
+    if chosen is not None:
         reason = f"the cases have different orientations ({listed})"
         if len(orientations) == 1:
             reason = f"the recipe's; the cases are oriented {listed}"
-        return Decision(topic="orientation", value="LPS", reason=reason)
+        return Decision(topic="orientation", value=chosen, reason=reason)
     return Decision(
         topic="orientation", value="as it is", reason=f"all cases are oriented {listed}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -62,7 +63,7 @@ class Drafter:
         request: What the user asked for.
         preset: Network and reference numbers.
         transpose: Axis order.
-        canonical: All cases are turned to LPS first.
+        orientation: All cases are turned to it first; None leaves them as they are.
         mirrored: Axes of the transposed image that are mirrored.
         rare: Some classes are so small that patches and loss must care for them.
     """
@@ -72,7 +73,7 @@ class Drafter:
     request: Request
     preset: Preset
     transpose: tuple[int, int, int]
-    canonical: bool = False
+    orientation: Literal["LPS", "RAS"] | None = None
     mirrored: tuple[int, ...] = (0, 1, 2)
     rare: bool = False
 
@@ -117,7 +118,7 @@ class Drafter:
         configuration = Configuration(
             name=name,
             spacing_mm=spacing,
-            orientation="LPS" if self.canonical else None,
+            orientation=self.orientation,
             transpose=self.transpose,
             channels=self.channels(),
             labels=self.dataset.labels,
