@@ -196,16 +196,18 @@ class UNetDecoder(nn.Module):
     def forward(self, skips: list[Tensor]) -> tuple[Tensor, ...]:
         """Turns encoder outputs (finest first) into logits (finest first).
 
-        While training every level has logits; in evaluation only the finest is computed.
+        While training every level has logits; in evaluation only the finest is computed. The list
+        is emptied, so that what is large is not kept longer than needed.
         """
-        x = skips[-1]
+        x = skips.pop()
         logits: list[Tensor] = []
         finest = len(self.stages) - 1
         for level, (up, stage, head) in enumerate(
             zip(self.transposed, self.stages, self.heads, strict=True)
         ):
-            skip = skips[-2 - level]
-            x = stage(torch.cat((up(x), skip), dim=1))
+            x = torch.cat((up(x), skips.pop()), dim=1)
+            for block in stage.children():
+                x = block(x)
             if self.training or level == finest:
                 logits.append(head(x))
         return tuple(reversed(logits))

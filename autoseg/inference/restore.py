@@ -25,6 +25,8 @@ from autoseg.schema.labels import LabelScheme
 VOXELS_AT_A_TIME = {"cpu": 2**11, "cuda": 2**18, "mps": 2**16}
 """Voxels whose logits are computed at a time: on CPUs as many as their caches hold."""
 
+MAX_EXPONENT = 80.0
+
 Floats = npt.NDArray[np.float32]
 
 
@@ -311,7 +313,12 @@ def indices_of_winners(scheme: LabelScheme) -> npt.NDArray[np.integer]:
 
 def probabilities(logits: Tensor, scheme: LabelScheme) -> Tensor:
     """Softmax, or sigmoid of regions: [n, outputs]."""
-    return logits.sigmoid() if scheme.has_regions else logits.softmax(1)
+    if not scheme.has_regions:
+        return logits.softmax(1)
+    if logits.device.type == "cpu":  # torch's depends on the place within the array
+        exponents = np.clip(-logits.numpy(), -MAX_EXPONENT, MAX_EXPONENT)
+        return torch.from_numpy(1 / (1 + np.exp(exponents)))
+    return logits.sigmoid()
 
 
 def whole(shape: Sequence[int]) -> Box:

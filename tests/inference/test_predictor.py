@@ -40,7 +40,7 @@ def model(seed: int = 0, **changes) -> Checkpoint:
     configuration = make_configuration(**changes)
     torch.manual_seed(seed)
     network = build_network(
-        configuration.network, len(configuration.channels), configuration.labels.num_outputs
+        configuration.network, configuration.in_channels, configuration.labels.num_outputs
     )
     return Checkpoint(
         configuration=configuration, weights=network.state_dict(), provenance=PROVENANCE
