@@ -51,14 +51,6 @@ class CaseFiles:
     probabilities: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
 
 
-@dataclass(kw_only=True)
-class CaseScores:
-    """Values of one method: class → metric → value, and its calibration for the pooled diagram."""
-
-    values: dict[str, dict[str, float]]
-    calibration: Calibration | None = None
-
-
 def read_checked(path: Path, like: LabelMap | None) -> LabelMap:
     """Reads a label map and checks that it lies on another's grid."""
     found = read_label_map(path)

@@ -41,10 +41,11 @@ def rank_methods(summary: Summary, profile: Profile | None) -> tuple[Ranking, ..
         return ()
     tables = {name: _turned(summary, name) for name in metrics}
     tie_break = None
-    if profile is not None and "tumor" in summary.labels_of("dice"):
-        tie_break = np.array([summary.values("dice", "tumor", name) for name in summary.methods])
+    if profile is not None and profile.tie_break is not None:
+        values = [summary.values(*profile.tie_break, name) for name in summary.methods]
+        tie_break = np.array(values)
     schemes = ["mean then rank", "rank then mean"]
-    if profile is not None and "Wilcoxon" in profile.rank:
+    if profile is not None and profile.significance:
         schemes.append("significance")
     return tuple(
         rank(summary.methods, tables, scheme, tie_break=tie_break, seed=summary.seed)

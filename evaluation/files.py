@@ -71,17 +71,26 @@ def list_label_maps(folder: Path) -> dict[str, Path]:
     return found
 
 
+def read_image(path: Path) -> sitk.Image:
+    """Reads an image.
+
+    Raises:
+        EvaluationError: It cannot be read.
+    """
+    try:
+        return sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[-140:]
+        raise EvaluationError(f"{path}: cannot be read ({reason}).") from None
+
+
 def read_label_map(path: Path) -> LabelMap:
     """Reads a label map.
 
     Raises:
         EvaluationError: It cannot be read or does not hold integers.
     """
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[-140:]
-        raise EvaluationError(f"{path}: cannot be read ({reason}).") from None
+    image = read_image(path)
     if path.name.lower().endswith((".nii", ".nii.gz")):
         voxel_bytes = image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
         check_nifti(path, image.GetNumberOfPixels() * voxel_bytes)

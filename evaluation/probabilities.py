@@ -13,7 +13,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
-from evaluation.files import ENDINGS, stem
+from evaluation.files import ENDINGS, read_image, stem
 
 ARRAYS = (".npz", ".npy")
 KEYS = ("probabilities", "softmax")
@@ -88,7 +88,7 @@ class _Npy:
     """An array file whose parts are read from their places in it."""
 
     def __init__(self, path: Path, named: Path) -> None:
-        self._path, self._named = path, named
+        self._path = path
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -148,11 +148,7 @@ class _Stacked:
 
 
 def _image(path: Path) -> _Image:
-    try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[-140:]
-        raise EvaluationError(f"{path}: cannot be read ({reason}).") from None
+    image = read_image(path)
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)

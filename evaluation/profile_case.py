@@ -16,7 +16,7 @@ from evaluation.case import CaseFiles, read_checked
 from evaluation.challenges.kits import build_references
 from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap
+from evaluation.files import LabelMap, read_image
 from evaluation.probabilities import ProbabilityMap
 
 
@@ -123,12 +123,7 @@ def _probabilities(
 def _image(path: Path | None, reference: LabelMap) -> npt.NDArray[np.generic] | None:
     if path is None:
         return None
-    try:
-        array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
-    except RuntimeError as error:
-        raise EvaluationError(
-            f"{path}: cannot be read ({' '.join(str(error).split())[-140:]})."
-        ) from None
+    array = sitk.GetArrayFromImage(read_image(path))
     if array.shape != reference.labels.shape:
         raise EvaluationError(
             f"{path}: shape {array.shape}, the reference has {reference.labels.shape}."

@@ -22,14 +22,12 @@ class Soft:
     Attributes:
         inside: Probabilities in the box.
         volume_voxels: Sum of all probabilities of the image.
-        variance_voxels: Sum of p (1 − p) over the image.
         exceeding: For the thresholds of `levels`, the voxels of the image above each.
         levels: Thresholds, ascending.
     """
 
     inside: npt.NDArray[np.floating]
     volume_voxels: float
-    variance_voxels: float
     exceeding: npt.NDArray[np.int64]
     levels: npt.NDArray[np.float64]
 
@@ -47,7 +45,7 @@ def make_soft(values: npt.NDArray[np.floating], box: tuple[slice, ...] | None = 
     """
     steps = len(LEVELS) - 1
     above = np.zeros(steps + 2, dtype=np.int64)
-    volume = variance = 0.0
+    volume = 0.0
     flat = values.ravel()
     for start in range(0, flat.size, 1 << 22):
         part = flat[start : start + (1 << 22)].astype(np.float64)
@@ -55,11 +53,9 @@ def make_soft(values: npt.NDArray[np.floating], box: tuple[slice, ...] | None = 
         place = np.clip(np.ceil(part * steps), 0, steps).astype(np.intp)
         above += np.bincount(place, minlength=steps + 2)
         volume += float(part.sum())
-        variance += float((part * (1 - part)).sum())
     return Soft(
         inside=values if box is None else values[box],
         volume_voxels=volume,
-        variance_voxels=variance,
         exceeding=above[::-1].cumsum()[::-1][1:],
         levels=LEVELS,
     )

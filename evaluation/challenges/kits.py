@@ -177,6 +177,7 @@ KITS21 = Profile(
     score=_score21,
     rank=RANKING,
     groups=GROUPS,
+    tie_break=("dice", "tumor"),
 )
 KITS23 = Profile(
     title="KiTS23: kidney and mass, mass, tumor",
@@ -185,6 +186,7 @@ KITS23 = Profile(
     score=_score23,
     rank=RANKING,
     groups=GROUPS,
+    tie_break=("dice", "tumor"),
 )
 KITS19 = Profile(
     title="KiTS19: kidney (with tumor) and tumor, Dice",

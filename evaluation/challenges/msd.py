@@ -61,4 +61,5 @@ def profile(task: str) -> Profile:
         score=score,
         rank="wins in one-sided Wilcoxon tests per class and metric",
         groups={"dice": ("dice",), "nsd": ("nsd",)},
+        significance=True,
     )

@@ -52,6 +52,9 @@ class Profile:
         needs: raters, probabilities, vessels.
         defects: What the official program gets wrong, in words; "" where the modes are equal.
         rank: Metrics whose means are ranked, and how, in words.
+        groups: Ranking → metrics whose ranks it averages.
+        significance: Methods are also ranked by their wins in tests.
+        tie_break: Metric and class that decide between methods with the same rank, or None.
     """
 
     title: str
@@ -62,6 +65,8 @@ class Profile:
     defects: str = ""
     rank: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    significance: bool = False
+    tie_break: tuple[str, str] | None = None
 
 
 class NotDefinedError(Exception):
