@@ -26,6 +26,7 @@ from autoseg.workspace import Workspace
 
 if TYPE_CHECKING:
     from autoseg.checkpoint import Checkpoint
+    from autoseg.inference.execution import Choice
     from autoseg.inference.files import Report
     from evaluation import Settings, Summary
 
@@ -255,6 +256,7 @@ def predict(
     device: str = "auto",
     workers: int | None = None,
     memory: str | None = None,
+    precision: Choice = "auto",
     roi: Sequence[str] = (),
     roi_model: Path | str | None = None,
     roi_margin_mm: float = 20.0,
@@ -274,6 +276,9 @@ def predict(
         workers: Threads that read ahead.
         memory: What the process may take, such as 4GB; cases are then read one at a time. It
             changes no result.
+        precision: "auto" computes in float32 on CPUs and in half precision on GPUs; "float32" and
+            "mixed" choose one; "fastest" measures formats, memory layouts and torch.compile once
+            and remembers what was fastest here.
         roi: Labels of `roi_model`; only the box around them is predicted.
         roi_model: A coarse model that finds them, one of `models`' forms.
         roi_margin_mm: Margin around that box.
@@ -296,6 +301,7 @@ def predict(
         step=step,
         device=find_device(device),
         memory_bytes=parse_memory(memory) if memory else None,
+        precision=precision,
     )
     region = None
     if roi_model is not None:

@@ -39,6 +39,12 @@ def main(argv: list[str] | None = None) -> int:
         help="what the process may take, such as 4GB; changes no result (default: what is free)",
     )
     parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "mixed", "fastest"),
+        default="auto",
+        help="auto: float32 on CPUs, half precision on GPUs; fastest: measure once, remember",
+    )
+    parser.add_argument(
         "--roi",
         type=lambda text: [name for name in text.split(",") if name],
         default=[],
@@ -68,6 +74,7 @@ def main(argv: list[str] | None = None) -> int:
             device=arguments.device,
             workers=arguments.workers,
             memory=arguments.memory,
+            precision=arguments.precision,
             roi=arguments.roi,
             roi_model=arguments.roi_model,
             roi_margin_mm=arguments.roi_margin,

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from autoseg.errors import UsageError
+from autoseg.inference.execution import Choice, choose
 from autoseg.inference.mirroring import mirrored
 from autoseg.inference.models import Model
 from autoseg.inference.restore import Head
 from autoseg.inference.stream import Box, NetworkInput, Schedule, TileStream, Tiling
-from autoseg.precision import Precision, memory_format
 from autoseg.preprocessing.store import store_key
 
 
@@ -29,12 +29,14 @@ class Options:
         step: Distance of neighbouring tiles as a share of the tile.
         device: cpu, cuda or mps.
         memory_bytes: What the process may take, or None for what it needs.
+        precision: Number format, see `execution.choose`.
     """
 
     mirroring: bool = True
     step: float = 0.5
     device: str = "cpu"
     memory_bytes: int | None = None
+    precision: Choice = "auto"
 
 
 @runtime_checkable
@@ -58,12 +60,13 @@ class LoadedNetwork:
         self.configuration = model.checkpoint.configuration
         self.key = store_key(self.configuration)
         self.device = torch.device(options.device)
-        self.precision = Precision(self.device)
-        self.layout = memory_format(self.device, self.configuration.dimensions)
-        self.module = model.checkpoint.build().to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        build = model.checkpoint.build
+        self.execution = choose(build, self.configuration, self.device, options.precision)
+        module = build()
         self.head: nn.Module | None = None
-        if isinstance(self.module, HasHead):
-            self.head = self.module.detach_head()
+        if isinstance(module, HasHead):
+            self.head = module.detach_head().to(self.device)
+        self.module = self.execution.prepare(module, self.device, self.configuration.dimensions)
         self.mirror_axes = self.configuration.training.mirror_axes if options.mirroring else ()
         self.tiling = Tiling(
             tile=self.configuration.patch_size,
@@ -110,9 +113,7 @@ class LoadedNetwork:
         return features if self.head is None else self.head(features)
 
     def _run(self, tiles: Tensor) -> Tensor:
-        with self.precision.autocast():
-            result: Tensor = self.module(tiles.contiguous(memory_format=self.layout))[0]
-        return result
+        return self.execution.run(self.module, tiles)
 
 
 def load_network(

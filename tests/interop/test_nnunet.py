@@ -16,6 +16,7 @@ import torch
 
 from autoseg import pipeline
 from autoseg.architectures import build_network
+from autoseg.checkpoint import load_checkpoint
 from autoseg.cli import import_model as command
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.interop import nnunet
@@ -384,3 +385,67 @@ def test_images_with_other_channels_are_named(tmp_path):
         assert report.failed
     except InputError as error:
         assert "channel" in str(error)  # noqa: PT017
+
+
+def make_cascade(root):
+    """Result folders of both stages of a cascade, side by side."""
+    folder, _ = make_model(root / "a")
+    low = root / "models" / "nnUNetTrainer__nnUNetPlans__low"
+    low.parent.mkdir()
+    shutil.move(folder, low)
+    dataset = {**DATASET, "channel_names": {"0": "MRI", "1": "a", "2": "b"}}  # for the weights
+    second, _ = make_model(root / "b", dataset=dataset)
+    (second / "dataset.json").write_text(json.dumps(DATASET))
+    edit(second, lambda _, item: item.update(previous_stage="low"))
+    edit(low, lambda plans, _: plans["configurations"].update(low={"inherits_from": "base"}))
+    content = torch.load(low / "fold_0/checkpoint_final.pth", weights_only=False)
+    content["init_args"]["configuration"] = "low"
+    torch.save(content, low / "fold_0/checkpoint_final.pth")
+    final = low.with_name("nnUNetTrainer__nnUNetPlans__net")
+    shutil.move(second, final)
+    return final, low
+
+
+def test_a_cascade_is_read_imported_and_predicted_with_both_stages(tmp_path):
+    second, low = make_cascade(tmp_path)
+    (tmp_path / "in").mkdir()
+    image = sitk.GetImageFromArray(
+        np.random.default_rng(0).normal(0, 1, (12, 14, 16)).astype(np.float32)
+    )
+    sitk.WriteImage(image, str(tmp_path / "in/a_0000.nii.gz"))
+    pipeline.predict([second], tmp_path / "in", tmp_path / "direct", device="cpu")
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        for path in sorted(low.parent.rglob("*")):
+            name = path.relative_to(low.parent).as_posix().replace("__net", "__cascade")
+            archive.write(path, f"nnUNet_results/{name}")
+    for name, source in (("folder", second), ("zip", tmp_path / "both.zip")):
+        assert command.main(["nnunet", str(source), "-o", str(tmp_path / name)]) == 0
+        assert (tmp_path / name / "low/fold_0/checkpoint_final.pt").is_file()
+        pipeline.predict([tmp_path / name], tmp_path / "in", tmp_path / f"of_{name}", device="cpu")
+    maps = [
+        sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / name / "a.nii.gz")))
+        for name in ("direct", "of_folder", "of_zip")
+    ]
+    assert all((maps[0] == other).all() for other in maps)
+    assert len(np.unique(maps[0])) > 1
+
+
+def test_a_second_stage_alone_says_what_it_needs(tmp_path):
+    second, low = make_cascade(tmp_path)
+    shutil.rmtree(low)
+    with pytest.raises(InputError, match=r"second stage of a cascade and needs the model .*__low"):
+        pipeline.predict([second], tmp_path, tmp_path / "out", device="cpu")
+
+
+def test_a_recipe_brings_orientation_and_names(tmp_path):
+    folder, _ = make_model(tmp_path)
+    with pytest.raises(InputError, match="has 2 labels .* the recipe 24"):
+        pipeline.import_model(folder, tmp_path / "x", recipe="totalsegmentator:291")
+    assert not (tmp_path / "x").exists()
+    pipeline.import_model(folder, tmp_path / "out", recipe="totalsegmentator:299")
+    made = load_checkpoint(tmp_path / "out/fold_0/checkpoint_final.pt")
+    assert made.configuration.orientation == "RAS"
+    assert made.configuration.labels.class_names == ("body_trunc", "body_extremities")
+    card = (tmp_path / "out/fold_0/MODEL_CARD.md").read_text()
+    assert "| trained by | nnU-Net |" in card
+    assert "| 2 | body_extremities |" in card
