@@ -51,8 +51,8 @@ def write_card(
         f"| licence | {licence} |",
         f"| data set | {made.dataset} |",
         f"| trained by | {origin} |",
-        f"| cases | {len(made.train_cases)} for training, {len(made.val_cases)} for validation |",
-        f"| steps | {made.steps} |",
+        f"| cases | {_cases(checkpoint)} |",
+        f"| steps | {made.steps or 'not known'} |",
         f"| versions | autoseg {__version__}, torch {torch.__version__}, numpy {np.__version__}, "
         f"Python {platform.python_version()} |",
         *_plan_rows(configuration, checkpoint),
@@ -78,6 +78,13 @@ def write_card(
         "Not a medical device. Check predictions on your own images before you rely on them.",
     ]
     write_text(path, "\n".join(lines) + "\n")
+
+
+def _cases(checkpoint: Checkpoint) -> str:
+    made = checkpoint.provenance
+    if not made.train_cases:
+        return "not known"
+    return f"{len(made.train_cases)} for training, {len(made.val_cases)} for validation"
 
 
 def _plan_rows(configuration: Configuration, checkpoint: Checkpoint) -> list[str]:
