@@ -7,6 +7,7 @@ finest is computed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 from torch import nn
 
@@ -18,6 +19,15 @@ from autoseg.architectures.residual_unet import ResidualUNet
 from autoseg.architectures.swin_unetr import SwinUNETR
 from autoseg.registry import Registry
 from autoseg.schema.plan import NetworkSpec
+
+
+@runtime_checkable
+class HasHead(Protocol):
+    """A network whose last layer is a convolution of single voxels and can be taken away."""
+
+    def detach_head(self) -> nn.Module:
+        """Takes it away: the network then returns features in place of the finest logits."""
+
 
 Builder = Callable[[NetworkSpec, int, int], nn.Module]
 

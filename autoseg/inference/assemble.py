@@ -67,10 +67,8 @@ def find_windows(
         least = max(_ring_bytes(parts, scheme, axis, box) for box in boxes)
         if memory_bytes is None or least <= memory_bytes:
             return Windows(axis=axis, boxes=boxes)
-    raise UsageError(
-        f"The sums of overlapping tiles need at least {least / 2**20:.0f} MB beside the network, "
-        f"{max(memory_bytes or 0, 0) / 2**20:.0f} MB are left for them. Give more --memory."
-    )
+    short = (least - (memory_bytes or 0)) / 2**20
+    raise UsageError(f"The tiles of this model need {short:.0f} MB more. Give more --memory.")
 
 
 @torch.inference_mode()

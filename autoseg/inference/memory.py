@@ -8,9 +8,8 @@ from pathlib import Path
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from autoseg.architectures import build_network
+from autoseg.architectures import HasHead, build_network
 from autoseg.errors import ImageError
-from autoseg.inference.stream import Tiling
 from autoseg.precision import memory_format
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import Configuration
@@ -18,19 +17,23 @@ from autoseg.tracing import PROCESS_BYTES, LiveBytes
 
 FREE_SHARE = 0.8
 """Share of the free memory that is taken where nobody says how much."""
-SCRATCH = 1.25
+SCRATCH = 1.1
 """What kernels take beyond the tensors of a forward pass (measured)."""
+ELSE_BYTES = 150 * 2**20
+"""What restoring, writing and the C library's pools take (measured)."""
 COPIES = 3
 """Copies of an image, in float32, that reading and preprocessing hold at a time (measured)."""
 
 
-def forward_bytes(configuration: Configuration, tiling: Tiling) -> int:
-    """Bytes that a pass through the network takes beside its parameters."""
-    return _forward_bytes(configuration, tiling.together)
-
-
 @lru_cache(maxsize=32)
-def _forward_bytes(configuration: Configuration, batch: int) -> int:
+def forward_bytes(configuration: Configuration, batch: int, *, headless: bool) -> int:
+    """Bytes that a pass through the network takes beside its parameters.
+
+    Args:
+        configuration: The network's.
+        batch: Tiles at a time.
+        headless: Its last layer was taken away, see `HasHead`.
+    """
     layout = memory_format(torch.device("cpu"), configuration.dimensions)
     with (
         FakeTensorMode(allow_non_fake_inputs=True),
@@ -40,10 +43,13 @@ def _forward_bytes(configuration: Configuration, batch: int) -> int:
         network = build_network(
             configuration.network, configuration.in_channels, configuration.labels.num_outputs
         ).eval()
+        if headless:
+            assert isinstance(network, HasHead)
+            network.detach_head()
         parameters = sum(item.numel() * item.element_size() for item in network.parameters())
         image = torch.empty(batch, configuration.in_channels, *configuration.patch_size)
-        logits = network(image.contiguous(memory_format=layout))[0]
-        total = logits + logits  # the sum over mirrored tiles, or the weighted tile
+        result = network(image.contiguous(memory_format=layout))[0]
+        total = result + result  # the sum over mirrored tiles, or the weighted tile
         del total
     return int((live.peak - parameters) * SCRATCH)
 
@@ -61,7 +67,7 @@ def left_for_sums(device: torch.device, memory_bytes: int | None, forward: int) 
         return (free if memory_bytes is None else min(free, memory_bytes)) - forward
     if memory_bytes is None:
         return int(_free_bytes() * FREE_SHARE) - forward
-    return memory_bytes - _resident_bytes() - forward
+    return memory_bytes - _resident_bytes() - forward - ELSE_BYTES
 
 
 def check_image(name: str, geometry: Geometry, channels: int, memory_bytes: int | None) -> None:

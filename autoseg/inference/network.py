@@ -6,13 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
+from autoseg.architectures import HasHead
 from autoseg.errors import UsageError
 from autoseg.inference.execution import Choice, choose
+from autoseg.inference.memory import forward_bytes
 from autoseg.inference.mirroring import mirrored
 from autoseg.inference.models import Model
 from autoseg.inference.restore import Head
@@ -37,14 +38,6 @@ class Options:
     device: str = "cpu"
     memory_bytes: int | None = None
     precision: Choice = "auto"
-
-
-@runtime_checkable
-class HasHead(Protocol):
-    """A network whose last layer is a convolution of single voxels and can be taken away."""
-
-    def detach_head(self) -> nn.Module:
-        """Takes it away: the network then returns features in place of logits."""
 
 
 class LoadedNetwork:
@@ -102,6 +95,17 @@ class LoadedNetwork:
         for stage in self.previous:
             for network in stage:
                 yield from network.needed()
+
+    def forward_bytes(self, together: int) -> int:
+        """Memory of a pass through the network, one of so many that are averaged, and its stages'.
+
+        The largest of all, for they run one after the other.
+        """
+        outputs = self.configuration.labels.num_outputs
+        headless = self.num_features is not None and self.num_features * together < outputs
+        own = forward_bytes(self.configuration, self.tiling.together, headless=headless)
+        earlier = (item.forward_bytes(len(stage)) for stage in self.previous for item in stage)
+        return max(own, *earlier, 0)
 
     def features(self, tiles: Tensor) -> Tensor:
         """Features of [b, c, *space] where the head was taken away, else logits; mirrored."""

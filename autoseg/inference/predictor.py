@@ -105,8 +105,8 @@ class Predictor:
         self._groups: dict[str, list[LoadedNetwork]] = {}
         for network in networks:
             self._groups.setdefault(network.key, []).append(network)
-        self._needed = [part for network in networks for part in network.needed()]
-        self._configurations = {part.key: part.configuration for part in self._needed}
+        needed = [part for network in networks for part in network.needed()]
+        self._configurations = {part.key: part.configuration for part in needed}
 
     @classmethod
     def load(cls, *paths: Path | str, **options: Any) -> Predictor:
@@ -190,7 +190,9 @@ class Predictor:
                 memory or on disk; or None.
         """
         forward = max(
-            memory.forward_bytes(part.configuration, part.tiling) for part in self._needed
+            network.forward_bytes(len(group))
+            for group in self._groups.values()
+            for network in group
         )
         device = torch.device(self.options.device)
         left = memory.left_for_sums(device, self.options.memory_bytes, forward)
