@@ -52,23 +52,32 @@ def find_windows(
 ) -> Windows:
     """The axis that needs the least memory, and as many pieces as the memory asks for.
 
-    Pieces only save memory: tiles where they meet are predicted twice, with the same result.
+    Pieces only save memory: tiles where they meet are predicted again, with the same result. They
+    lie along the axis along which that are the fewest.
 
     Raises:
         UsageError: The memory is too little for any piece.
     """
     shape = parts[0].restoration.other_shape
     axes = range(3)
-    axis = min(axes, key=lambda axis: _ring_bytes(parts, scheme, axis, restore.whole(shape)))
-    across = max((other for other in axes if other != axis), key=lambda other: shape[other])
-    least = 0
-    for count in range(1, shape[across] + 1):
-        boxes = _split(shape, across, count)
-        least = max(_ring_bytes(parts, scheme, axis, box) for box in boxes)
-        if memory_bytes is None or least <= memory_bytes:
-            return Windows(axis=axis, boxes=boxes)
-    short = (least - (memory_bytes or 0)) / 2**20
-    raise UsageError(f"The tiles of this model need {short:.0f} MB more. Give more --memory.")
+    everything = restore.whole(shape)
+    axis = min(axes, key=lambda axis: _ring_bytes(parts, scheme, axis, everything))
+    whole = Windows(axis=axis, boxes=(everything,))
+    needed = _ring_bytes(parts, scheme, axis, everything)
+    if memory_bytes is None or needed <= memory_bytes:
+        return whole
+    found: list[tuple[int, tuple[Box, ...]]] = []
+    for across in axes:
+        for count in range(2, shape[across] + 1) if across != axis else ():
+            boxes = _split(shape, across, count)
+            needed = max(_ring_bytes(parts, scheme, axis, box) for box in boxes)
+            if needed <= memory_bytes:
+                found.append((_num_tiles(parts, scheme, axis, boxes), boxes))
+                break
+    if not found:
+        short = (needed - memory_bytes) / 2**20
+        raise UsageError(f"The tiles of this model need {short:.0f} MB more. Give more --memory.")
+    return Windows(axis=axis, boxes=min(found, key=lambda item: item[0])[1])
 
 
 @torch.inference_mode()
@@ -201,6 +210,10 @@ def _planes(part: Part, scheme: LabelScheme, axis: int, box: Box) -> GridPlanes:
 
 def _ring_bytes(parts: Sequence[Part], scheme: LabelScheme, axis: int, box: Box) -> int:
     return sum(_planes(part, scheme, axis, box).ring_bytes for part in parts)
+
+
+def _num_tiles(parts: Sequence[Part], scheme: LabelScheme, axis: int, boxes: Sequence[Box]) -> int:
+    return sum(_planes(part, scheme, axis, box).num_tiles for part in parts for box in boxes)
 
 
 def _split(shape: Sequence[int], axis: int, count: int) -> tuple[Box, ...]:

@@ -169,6 +169,10 @@ class NetworkSource:
         """Memory of the planes that are kept at a time."""
         return sum(part.ring_bytes(axis, window) for part in self._joint)
 
+    def num_tiles(self, axis: int, window: Box) -> int:
+        """Tiles that are predicted for a window."""
+        return sum(part.num_tiles(axis, window) for part in self._joint)
+
 
 class _Joint:
     """Networks with the same tiles and the same input."""
@@ -201,6 +205,10 @@ class _Joint:
     def ring_bytes(self, axis: int, window: Box) -> int:
         schedule = self._schedule(axis, False, window)
         return 4 * (self._channels + 1) * schedule.depth * math.prod(schedule.plane_shape)
+
+    def num_tiles(self, axis: int, window: Box) -> int:
+        schedule = self._schedule(axis, False, window)
+        return len(self.networks) * sum(map(len, schedule.batches))
 
     def _schedule(self, axis: int, reverse: bool, window: Box) -> Schedule:
         tiling = self.networks[0].tiling

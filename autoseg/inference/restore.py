@@ -66,6 +66,9 @@ class PlaneSource(Protocol):
     def ring_bytes(self, axis: int, window: Box) -> int:
         """Memory of the planes that are kept at a time."""
 
+    def num_tiles(self, axis: int, window: Box) -> int:
+        """Tiles that are predicted for a window."""
+
 
 class ArraySource:
     """Logits that are in memory.
@@ -94,6 +97,11 @@ class ArraySource:
         """One plane at a time is copied."""
         sizes: list[int] = [part.stop - part.start for part in window]
         return 4 * len(self._logits) * math.prod(sizes) // sizes[axis]
+
+    def num_tiles(self, axis: int, window: Box) -> int:
+        """Nothing is predicted."""
+        del axis, window
+        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +176,11 @@ class GridPlanes:
     def ring_bytes(self) -> int:
         """Memory of the planes of the network's grid that are kept at a time."""
         return self._source.ring_bytes(self._axis, self._window)
+
+    @property
+    def num_tiles(self) -> int:
+        """Tiles that are predicted."""
+        return self._source.num_tiles(self._axis, self._window)
 
     def labels(self) -> Iterator[tuple[int, npt.NDArray[np.integer]]]:
         """Yields the position of a plane and its winners [u, v]: see `winners`."""

@@ -223,6 +223,7 @@ class TileStream:
             for start, result in zip(batch, self._predict(batch), strict=True):
                 if schedule.is_wanted(start):
                     self._add(ring, total, weights, start, result)
+            del result  # large, and not needed during the next pass
             while handed < min(end, wanted.stop):
                 slot = handed % len(ring)
                 if handed in wanted:
