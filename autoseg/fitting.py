@@ -15,7 +15,7 @@ from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network
-from autoseg.inference.stages import stage_input
+from autoseg.inference.stages import CaseWork, stage_input
 from autoseg.model_card import write_card
 from autoseg.parallel import default_workers
 from autoseg.planning.folds import Fold
@@ -263,4 +263,5 @@ def _predict_stage(
             )
             for key, part in stores.items()
         }
-        store.write(case, stage_input(item, [[part] for part in networks], done, {}), source)
+        found = stage_input(item, [[part] for part in networks], CaseWork(cases=done))
+        store.write(case, found, source)

@@ -16,7 +16,7 @@ from autoseg.errors import InputError
 from autoseg.images import read_image
 from autoseg.inference.models import load_models
 from autoseg.inference.network import LoadedNetwork, Options
-from autoseg.inference.stages import stage_input
+from autoseg.inference.stages import CaseWork, stage_input
 from autoseg.planning.session import load_plan
 from autoseg.preprocessing.case import preprocess_case
 from autoseg.preprocessing.stage_store import StageStore
@@ -110,7 +110,7 @@ def test_what_a_cascade_learns_from_is_what_it_gets_when_it_predicts(cascade):
     for name in {score.case for score in summary.scores}:
         case = Case(identifier=name, images=(data / "imagesTr" / f"{name}_0000.nii.gz",))
         parts = {part.key: preprocess_case(case, part.configuration) for part in network.needed()}
-        found = stage_input(item, network.previous, parts, {})
+        found = stage_input(item, network.previous, CaseWork(cases=parts))
         stored = StageStore(folder).read(name)
         assert stored.shape == (1, *parts[store_key(item)].image.shape[1:])
         assert (found == stored).mean() > 0.999

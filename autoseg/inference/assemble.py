@@ -52,6 +52,8 @@ def find_windows(
 ) -> Windows:
     """The axis that needs the least memory, and as many pieces as the memory asks for.
 
+    Sums that are rounded depend on the order of the tiles, which goes along one axis then.
+
     Pieces only save memory: tiles where they meet are predicted again, with the same result. They
     lie along the axis along which that are the fewest.
 
@@ -61,7 +63,11 @@ def find_windows(
     shape = parts[0].restoration.other_shape
     axes = range(3)
     everything = restore.whole(shape)
-    axis = min(axes, key=lambda axis: _ring_bytes(parts, scheme, axis, everything))
+    own = parts[0].source.axis
+    if len(parts) == 1 and own is not None:
+        axis = parts[0].restoration.axes[own]
+    else:
+        axis = min(axes, key=lambda axis: _ring_bytes(parts, scheme, axis, everything))
     whole = Windows(axis=axis, boxes=(everything,))
     needed = _ring_bytes(parts, scheme, axis, everything)
     if memory_bytes is None or needed <= memory_bytes:

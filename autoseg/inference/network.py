@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,10 @@ class Options:
     device: str = "cpu"
     memory_bytes: int | None = None
     precision: Choice = "auto"
+
+
+class SumsOverflowError(ArithmeticError):
+    """Sums of tiles do not fit their number format."""
 
 
 class LoadedNetwork:
@@ -83,6 +87,12 @@ class LoadedNetwork:
                     f"The folds of {name} were trained on differently preprocessed images and "
                     "cannot be averaged. Train them with the same plan."
                 )
+
+    @property
+    def half_sums(self) -> bool:
+        """Whether tiles are summed in half precision, where logits are kept and not features."""
+        few = self.num_features is None or self.configuration.labels.num_outputs < self.num_features
+        return self.configuration.tile_sums == "float16" and few
 
     @property
     def num_features(self) -> int | None:
@@ -136,25 +146,40 @@ class NetworkSource:
 
     Args:
         inputs: The networks and what each of them gets.
+        half_sums: Sum in half precision where the networks' plans say so.
     """
 
-    def __init__(self, inputs: Iterable[tuple[LoadedNetwork, NetworkInput]]) -> None:
-        joint: dict[tuple[Tiling, int], tuple[NetworkInput, list[LoadedNetwork]]] = {}
-        for network, source in inputs:
-            joint.setdefault((network.tiling, id(source)), (source, []))[1].append(network)
-        self._joint = [_Joint(networks, source) for source, networks in joint.values()]
+    def __init__(
+        self, inputs: Iterable[tuple[LoadedNetwork, NetworkInput]], *, half_sums: bool = True
+    ) -> None:
+        pairs = list(inputs)
+        self._half = half_sums and all(network.half_sums for network, _ in pairs)
+        joint: dict[tuple[object, ...], tuple[NetworkInput, list[LoadedNetwork]]] = {}
+        for network, source in pairs:
+            # What is rounded is rounded per network, as nnU-Net does it.
+            key = (network.tiling, id(source), id(network) if self._half else None)
+            joint.setdefault(key, (source, []))[1].append(network)
+        self._joint = [_Joint(item, source, half=self._half) for source, item in joint.values()]
         self._count = sum(len(part.networks) for part in self._joint)
-        self.head = self._joint[0].head if len(self._joint) == 1 else Head()
+        self.head = self._joint[0].head if len(self._joint) == 1 else Head(half=self._half)
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels of the grid."""
         return self._joint[0].source.shape
 
+    @property
+    def axis(self) -> int | None:
+        """The first where sums are rounded, so that tiles are added in nnU-Net's order."""
+        return 0 if self._half else None
+
     @torch.inference_mode()
     def planes(self, axis: int, *, reverse: bool, window: Box) -> Iterator[Tensor]:
         """Yields [u, v, features]; see `restore.PlaneSource`."""
         streams = [part.stream(axis, reverse, window) for part in self._joint]
+        if self._half:
+            yield from _mean_in_half(streams)
+            return
         if len(streams) == 1:
             yield from streams[0]
             return
@@ -174,16 +199,31 @@ class NetworkSource:
         return sum(part.num_tiles(axis, window) for part in self._joint)
 
 
+def _mean_in_half(streams: Sequence[Iterable[Tensor]]) -> Iterator[Tensor]:
+    """Yields float32 planes, the means of half-precision ones, rounded wherever nnU-Net does."""
+    for first, *others in zip(*streams, strict=True):
+        total = first
+        for plane in others:
+            total = total + plane
+        mean = (total / len(streams) if others else total).float()
+        if not mean.isfinite().all():
+            raise SumsOverflowError
+        yield mean
+
+
 class _Joint:
     """Networks with the same tiles and the same input."""
 
-    def __init__(self, networks: Sequence[LoadedNetwork], source: NetworkInput) -> None:
+    def __init__(
+        self, networks: Sequence[LoadedNetwork], source: NetworkInput, *, half: bool
+    ) -> None:
         self.networks = networks
         self.source = source
+        self._dtype = torch.float16 if half else torch.float32
         self._outputs = networks[0].configuration.labels.num_outputs
         features = [network.num_features for network in networks]
         self._split = None not in features and sum(map(int, features)) < self._outputs  # type: ignore[arg-type]
-        self.head = Head()
+        self.head = Head(half=half)
         if self._split:
             heads = [network.head for network in networks]
             weights = [head.weight.flatten(1) for head in heads]  # type: ignore[union-attr, operator]
@@ -200,11 +240,12 @@ class _Joint:
     def stream(self, axis: int, reverse: bool, window: Box) -> TileStream:
         tiling = self.networks[0].tiling
         schedule = self._schedule(axis, reverse, window)
-        return TileStream(self._run, self.source, tiling, self._channels, schedule)
+        return TileStream(self._run, self.source, tiling, self._channels, schedule, self._dtype)
 
     def ring_bytes(self, axis: int, window: Box) -> int:
         schedule = self._schedule(axis, False, window)
-        return 4 * (self._channels + 1) * schedule.depth * math.prod(schedule.plane_shape)
+        values = (self._channels + 1) * schedule.depth * math.prod(schedule.plane_shape)
+        return self._dtype.itemsize * values
 
     def num_tiles(self, axis: int, window: Box) -> int:
         schedule = self._schedule(axis, False, window)
@@ -221,21 +262,3 @@ class _Joint:
         for network in self.networks[1:]:
             total = total + network.logits(tiles)
         return total / len(self.networks)
-
-
-def sources_by_grid(
-    networks: Iterable[LoadedNetwork], inputs: Mapping[int, NetworkInput]
-) -> dict[str, tuple[NetworkSource, int]]:
-    """Networks with the same preprocessing together: key → their source and their number.
-
-    Args:
-        networks: The networks.
-        inputs: What each gets, by `id` of the network.
-    """
-    groups: dict[str, list[LoadedNetwork]] = {}
-    for network in networks:
-        groups.setdefault(network.key, []).append(network)
-    return {
-        key: (NetworkSource((item, inputs[id(item)]) for item in group), len(group))
-        for key, group in groups.items()
-    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,13 @@ from autoseg.inference.assemble import (
     find_windows,
 )
 from autoseg.inference.models import Model, find_models, load_models
-from autoseg.inference.network import LoadedNetwork, Options, load_network
+from autoseg.inference.network import LoadedNetwork, Options, SumsOverflowError, load_network
 from autoseg.inference.roi import RegionOfInterest
-from autoseg.inference.stages import Known, network_source
+from autoseg.inference.stages import CaseWork, network_source
 from autoseg.preprocessing.case import PreprocessedCase, preprocess_array, to_image
 from autoseg.schema.geometry import Geometry
+
+logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 Inputs = dict[str, PreprocessedCase]
@@ -196,23 +199,36 @@ class Predictor:
         )
         device = torch.device(self.options.device)
         left = memory.left_for_sums(device, self.options.memory_bytes, forward)
-        known: Known = {}
+        work = CaseWork(cases=inputs, memory_bytes=left)
+        try:
+            labels = self._predict_work(work, geometry, box, target)
+        except SumsOverflowError:
+            logger.info("Logits are too large for half precision; summed in float32 instead.")
+            work = CaseWork(cases=inputs, memory_bytes=left, half_sums=False)
+            labels = self._predict_work(work, geometry, box, target)
+        found = target if isinstance(target, np.ndarray) else None
+        return Prediction(labels=labels, probabilities=found, geometry=geometry)
+
+    def _predict_work(
+        self,
+        work: CaseWork,
+        geometry: Geometry,
+        box: tuple[slice, slice, slice] | None,
+        target: Any,
+    ) -> npt.NDArray[np.integer]:
         parts = [
             Part(
-                source=network_source(group, inputs, known, left),
-                restoration=to_image(inputs[key].trace).placed(geometry.shape, box),
+                source=network_source(group, work),
+                restoration=to_image(work.cases[key].trace).placed(geometry.shape, box),
                 weight=len(group),
             )
             for key, group in self._groups.items()
         ]
-        windows = find_windows(parts, self.labels, left)
+        windows = find_windows(parts, self.labels, work.memory_bytes)
         table = restore.values_of_winners(self.labels)
         if len(parts) == 1 and target is None:
-            labels = assemble_labels(parts[0], self.labels, table, windows)
-        else:
-            labels = assemble_probabilities(parts, self.labels, table, windows, target)
-        found = target if isinstance(target, np.ndarray) else None
-        return Prediction(labels=labels, probabilities=found, geometry=geometry)
+            return assemble_labels(parts[0], self.labels, table, windows)
+        return assemble_probabilities(parts, self.labels, table, windows, target)
 
 
 def existing(targets: Iterable[Path]) -> list[Path]:

@@ -37,15 +37,17 @@ class Head:
     Attributes:
         weight: [outputs, features], or None.
         bias: [outputs], or None.
+        half: Logits are rounded to half precision.
     """
 
     weight: Tensor | None = None
     bias: Tensor | None = None
+    half: bool = False
 
     def __call__(self, features: Tensor) -> Tensor:
         """Maps [n, features] to logits [n, outputs]."""
         if self.weight is None or self.bias is None:
-            return features
+            return features.half().float() if self.half else features
         return torch.mm(features, self.weight.T).add_(self.bias)
 
 
@@ -59,6 +61,10 @@ class PlaneSource(Protocol):
     @property
     def head(self) -> Head:
         """Makes logits of the features."""
+
+    @property
+    def axis(self) -> int | None:
+        """Axis along which planes follow each other where that changes their values, else None."""
 
     def planes(self, axis: int, *, reverse: bool, window: Box) -> Iterable[Tensor]:
         """Yields [u, v, features] for the planes of a window, in their order along an axis."""
@@ -80,6 +86,7 @@ class ArraySource:
     def __init__(self, logits: Floats | Tensor) -> None:
         self._logits = torch.as_tensor(logits)
         self.head = Head()
+        self.axis = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,39 +24,43 @@ from autoseg.schema.plan import Configuration
 
 Cases = Mapping[str, PreprocessedCase]
 """A case as each configuration preprocesses it, by `store_key`."""
-Known = dict[tuple[object, ...], npt.NDArray[np.generic]]
-"""Predictions of earlier stages for a case that are there already: folds share them."""
 
 
-def network_source(
-    networks: Sequence[LoadedNetwork], cases: Cases, known: Known, memory_bytes: int | None
-) -> NetworkSource:
-    """What networks with the same preprocessing say of a case, earlier stages included.
+@dataclass(frozen=True, kw_only=True)
+class CaseWork:
+    """A case, and what its stages share while it is predicted.
 
-    Args:
-        networks: The networks.
+    Attributes:
         cases: The case.
-        known: Filled in.
         memory_bytes: What sums of tiles may take, or None.
+        half_sums: Round sums as the plan says; otherwise they are float32, which cannot overflow.
+        known: Predictions of earlier stages that are there already: folds share them.
     """
+
+    cases: Cases
+    memory_bytes: int | None = None
+    half_sums: bool = True
+    known: dict[tuple[object, ...], npt.NDArray[np.generic]] = field(default_factory=dict)
+
+
+def network_source(networks: Sequence[LoadedNetwork], work: CaseWork) -> NetworkSource:
+    """What networks with the same preprocessing say of a case, earlier stages included."""
     inputs: dict[tuple[int, ...], NetworkInput] = {}
     pairs = []
     for network in networks:
         shared = tuple(id(item) for stage in network.previous for item in stage)
         if shared not in inputs:
-            inputs[shared] = _network_input(network, cases, known, memory_bytes)
+            inputs[shared] = _network_input(network, work)
         pairs.append((network, inputs[shared]))
-    return NetworkSource(pairs)
+    return NetworkSource(pairs, half_sums=work.half_sums)
 
 
-def _network_input(
-    network: LoadedNetwork, cases: Cases, known: Known, memory_bytes: int | None
-) -> NetworkInput:
+def _network_input(network: LoadedNetwork, work: CaseWork) -> NetworkInput:
     configuration, device = network.configuration, network.device
-    image = cases[network.key].image
+    image = work.cases[network.key].image
     if configuration.previous is None:
         return NetworkInput(image=_tensor(image, device))
-    extra = stage_input(configuration, network.previous, cases, known, memory_bytes)
+    extra = stage_input(configuration, network.previous, work)
     if configuration.previous.kind == "probabilities":
         return NetworkInput(image=_tensor(extra.astype(np.float32), device))
     return NetworkInput(
@@ -66,20 +71,14 @@ def _network_input(
 
 
 def stage_input(
-    configuration: Configuration,
-    previous: Sequence[Sequence[LoadedNetwork]],
-    cases: Cases,
-    known: Known,
-    memory_bytes: int | None = None,
+    configuration: Configuration, previous: Sequence[Sequence[LoadedNetwork]], work: CaseWork
 ) -> npt.NDArray[np.generic]:
     """What a network gets from its earlier stages, on its own grid.
 
     Args:
         configuration: The network's.
         previous: Networks of each stage; those of one stage are averaged.
-        cases: The case.
-        known: Filled in.
-        memory_bytes: What sums of tiles may take, or None.
+        work: The case.
 
     Returns:
         [1, z, y, x] label indices, or [stages * outputs, z, y, x] probabilities.
@@ -89,30 +88,26 @@ def stage_input(
     parts = []
     for group in previous:
         key = (store_key(configuration), *map(id, group))
-        if key not in known:
-            known[key] = _one_stage(configuration, group, cases, known, memory_bytes)
-        parts.append(known[key])
+        if key not in work.known:
+            work.known[key] = _one_stage(configuration, group, work)
+        parts.append(work.known[key])
     if stage.kind == "probabilities":
         return np.concatenate(parts)
     return parts[0][None]
 
 
 def _one_stage(
-    configuration: Configuration,
-    group: Sequence[LoadedNetwork],
-    cases: Cases,
-    known: Known,
-    memory_bytes: int | None,
+    configuration: Configuration, group: Sequence[LoadedNetwork], work: CaseWork
 ) -> npt.NDArray[np.generic]:
     stage, scheme = configuration.previous, configuration.labels
     assert stage is not None
-    here, target = cases[group[0].key].trace, cases[store_key(configuration)].trace
+    here, target = work.cases[group[0].key].trace, work.cases[store_key(configuration)].trace
     on_image = stage.kind == "image_labels"
     part = Part(
-        source=network_source(group, cases, known, memory_bytes),
+        source=network_source(group, work),
         restoration=to_image(here) if on_image else to_grid(here, target),
     )
-    windows = find_windows([part], scheme, memory_bytes)
+    windows = find_windows([part], scheme, work.memory_bytes)
     table = restore.indices_of_winners(scheme)
     if stage.kind == "probabilities":
         found = np.zeros((scheme.num_outputs, *target.shape), dtype=np.float32)

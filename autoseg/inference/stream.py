@@ -191,6 +191,7 @@ class TileStream:
         tiling: Tiles of the network.
         channels: Channels of the network's result.
         schedule: The order of the tiles.
+        dtype: Number format of the sums.
     """
 
     def __init__(
@@ -200,21 +201,23 @@ class TileStream:
         tiling: Tiling,
         channels: int,
         schedule: Schedule,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._network = network
         self._source = source.padded(schedule.padding)
         self._tiling = tiling
         self._channels = channels
         self._schedule = schedule
+        self._dtype = dtype
         self._constant: dict[tuple[float, ...], Tensor] = {}
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Yields [u, v, channels] float32 per plane of the window."""
+        """Yields [u, v, channels] per plane of the window, in the format of the sums."""
         schedule = self._schedule
         device = self._source.image.device
         shape = (schedule.depth, *schedule.plane_shape)
-        ring = torch.zeros((*shape, self._channels), device=device)
-        total = torch.zeros((*shape, 1), device=device)
+        ring = torch.zeros((*shape, self._channels), device=device, dtype=self._dtype)
+        total = torch.zeros((*shape, 1), device=device, dtype=self._dtype)
         weights = self._weights(device)
         wanted = schedule.planes
         handed = schedule.first(schedule.batches[0][0])

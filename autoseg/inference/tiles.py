@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-SCALE = 10.0
+PEAK = 10.0
 
 
 def axis_starts(size: int, tile: int, step: float) -> list[int]:
@@ -38,12 +38,12 @@ def tile_starts(shape: Sequence[int], tile: Sequence[int], step: float) -> list[
 
 @lru_cache(maxsize=8)
 def gaussian_weights(tile: tuple[int, ...]) -> Tensor:
-    """Gaussian with sigma of an eighth of the tile and maximum 1, nowhere 0: [*tile] float32.
+    """Gaussian with sigma of an eighth of the tile and maximum 10, nowhere 0: [*tile] float32.
 
-    Its smallest weights are those that nnU-Net's half precision leaves of ten times the curve:
-    where only the outermost voxels of tiles meet, along the image's edges, they decide.
+    Its values are those that nnU-Net's half precision leaves: where only the outermost voxels of
+    tiles meet, along the image's edges, the smallest of them decide.
     """
-    weights = np.full(tile, SCALE)
+    weights = np.full(tile, PEAK)
     for axis, size in enumerate(tile):
         # The grid point at size // 2 is the centre, as nnU-Net has it.
         offsets = np.arange(size) - size // 2
@@ -51,4 +51,4 @@ def gaussian_weights(tile: tuple[int, ...]) -> Tensor:
         weights *= curve.reshape([-1 if other == axis else 1 for other in range(len(tile))])
     rounded = weights.astype(np.float16).astype(np.float32)
     rounded[rounded == 0] = rounded[rounded > 0].min()
-    return torch.from_numpy(rounded / np.float32(SCALE))
+    return torch.from_numpy(rounded)

@@ -103,6 +103,7 @@ def read_configuration(
         memory_bytes=0,
         seed=0,
         previous=PreviousStage(names=(str(earlier),), kind="image_labels") if earlier else None,
+        tile_sums="float16",
     )
 
 

@@ -159,6 +159,8 @@ class Configuration:
             labels the middle one.
         slice_axis: Axis of the transposed image along which slices are taken.
         previous: Predictions of other configurations that the network gets, or None.
+        tile_sums: Number format of the sums of overlapping tiles and of what is made of them;
+            nnU-Net, whose models are read with it, rounds to float16.
     """
 
     name: str
@@ -178,6 +180,7 @@ class Configuration:
     num_slices: int = 1
     slice_axis: int = 0
     previous: PreviousStage | None = None
+    tile_sums: Literal["float32", "float16"] = "float32"
 
     @property
     def dimensions(self) -> int:
