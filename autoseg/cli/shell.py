@@ -118,7 +118,6 @@ def fold(text: str) -> int | str:
 def execute(action: Callable[[], int | None]) -> int:
     """Runs a command's action; what a user did wrong becomes lines on stderr and an exit code."""
     from autoseg.runlog import ConsoleHandler
-    from evaluation.errors import EvaluationError
 
     handler = ConsoleHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
@@ -128,7 +127,7 @@ def execute(action: Callable[[], int | None]) -> int:
     logger.addHandler(handler)
     try:
         return action() or 0
-    except (AutosegError, EvaluationError) as error:
+    except _users_faults() as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
@@ -141,6 +140,12 @@ def execute(action: Callable[[], int | None]) -> int:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+def _users_faults() -> tuple[type[Exception], ...]:
+    """Errors that are told without a traceback; the judge's where a command imported it."""
+    judge = sys.modules.get("evaluation.errors")
+    return (AutosegError,) if judge is None else (AutosegError, judge.EvaluationError)
 
 
 def show(lines: Sequence[str]) -> None:
