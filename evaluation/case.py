@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.boxes import box_of
 from evaluation.calibration import (
     Calibration,
     CalibrationCounter,
@@ -22,7 +23,7 @@ from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
 from evaluation.files import LabelMap, geometry_fault, read_label_map
 from evaluation.labels import Classes
-from evaluation.masks import box_of, pairs
+from evaluation.masks import pairs
 from evaluation.metrics import METRICS, Chosen
 from evaluation.metrics.raters import dice_of
 from evaluation.probabilities import ProbabilityMap

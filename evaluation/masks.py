@@ -8,15 +8,14 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
+from evaluation.boxes import Box, box_of, boxes_of
 from evaluation.components import Lesions, find_lesions
 from evaluation.confusion import Counts
 from evaluation.settings import Settings
 from evaluation.surfaces import SurfaceDistances, border_voxels, measure, surface_elements
 
 Mask = npt.NDArray[np.bool_]
-Box = tuple[slice, ...]
 
 
 class MaskPair:
@@ -117,26 +116,6 @@ class MaskPair:
 def diagonal(shape: Sequence[int], spacing_mm: Sequence[float]) -> float:
     """Diagonal of an image in mm: the largest distance that two of its points can have."""
     return math.sqrt(sum((size * step) ** 2 for size, step in zip(shape, spacing_mm, strict=True)))
-
-
-def box_of(mask: Mask) -> Box:
-    """Smallest box around a mask; an empty box where it has no voxel."""
-    box = []
-    for axis in range(mask.ndim):
-        others = tuple(other for other in range(mask.ndim) if other != axis)
-        found = np.flatnonzero(mask.any(axis=others))
-        box.append(slice(int(found[0]), int(found[-1]) + 1) if len(found) else slice(0, 0))
-    return tuple(box)
-
-
-def boxes_of(labels: npt.NDArray[np.integer]) -> dict[int, Box]:
-    """Box of every non-zero value of a label map."""
-    if labels.size == 0:
-        return {}
-    if labels.min() >= 0 and labels.max() < 1 << 16:
-        found = ndimage.find_objects(labels)
-        return {value: box for value, box in enumerate(found, 1) if box is not None}
-    return {int(value): box_of(labels == value) for value in np.unique(labels) if value}
 
 
 def pairs(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.masks import box_of
+from evaluation.boxes import box_of, neighbour_slices
 
 Mask = npt.NDArray[np.bool_]
 
@@ -46,21 +46,15 @@ def _band(labels: npt.NDArray[Any], margin: int) -> Mask:
     """Voxels within a number of steps (along the axes, one after the other) of a border."""
     band = np.zeros(labels.shape, dtype=bool)
     for axis in range(labels.ndim):
-        low, high = _sides(labels.ndim, axis, 1)
+        low, high = neighbour_slices(labels.ndim, axis)
         differs = labels[low] != labels[high]
         band[low] |= differs
         band[high] |= differs
     for axis in range(labels.ndim):
         grown = band.copy()
         for step in range(1, min(margin, labels.shape[axis] - 1)):
-            low, high = _sides(labels.ndim, axis, step)
+            low, high = neighbour_slices(labels.ndim, axis, step)
             grown[low] |= band[high]
             grown[high] |= band[low]
         band = grown
     return band
-
-
-def _sides(dimensions: int, axis: int, step: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    low, high = [slice(None)] * dimensions, [slice(None)] * dimensions
-    low[axis], high[axis] = slice(None, -step), slice(step, None)
-    return tuple(low), tuple(high)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from evaluation.boxes import neighbour_slices
 from evaluation.distances import nearest_distances, walking_margin
 
 Mask = npt.NDArray[np.bool_]
@@ -86,7 +87,7 @@ def border_voxels(mask: Mask, spacing_mm: Sequence[float], connectivity: int = 1
     if connectivity == 1:
         inner = mask.copy()
         for axis in range(mask.ndim):
-            low, high = _sides(mask.ndim, axis)
+            low, high = neighbour_slices(mask.ndim, axis)
             inner[low] &= mask[high]
             inner[high] &= mask[low]
             ends = [slice(None)] * mask.ndim
@@ -118,7 +119,7 @@ def surface_elements(mask: Mask, spacing_mm: Sequence[float]) -> Surface:
     code = np.pad(mask, [(1, 1 + extra) for extra in margin]).view(np.uint8)
     factor = 2
     for axis in reversed(range(mask.ndim)):
-        low, high = _sides(mask.ndim, axis)
+        low, high = neighbour_slices(mask.ndim, axis)
         code = code[low] * np.uint8(factor) + code[high]
         factor **= 2
     # The code of a cell has a bit per corner; all bits or none: no surface passes.
@@ -126,13 +127,6 @@ def surface_elements(mask: Mask, spacing_mm: Sequence[float]) -> Surface:
     areas = _areas(tuple(float(step) for step in spacing_mm))
     weights = areas[code.ravel()[points]]
     return Surface(points=points, weights=weights, shape=code.shape, margin=margin)
-
-
-def _sides(dimensions: int, axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Everything but the last, and but the first, along an axis."""
-    low, high = [slice(None)] * dimensions, [slice(None)] * dimensions
-    low[axis], high[axis] = slice(None, -1), slice(1, None)
-    return tuple(low), tuple(high)
 
 
 @lru_cache(maxsize=64)

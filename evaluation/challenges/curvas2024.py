@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.boxes import box_of
 from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.challenges.torch_bins import exact_error, official_error
 from evaluation.labels import ALL_CLASSES, Classes
@@ -24,14 +25,8 @@ Probabilities = npt.NDArray[np.floating]
 def crop_to_body(image: npt.NDArray[Any]) -> tuple[slice, slice, slice]:
     """Box of intensities above 0 in any slice; slices are never cut (official preprocessing)."""
     inside: Masks = np.any(image > 0, axis=0)
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    if not len(rows):
-        return slice(None), slice(0, 0), slice(0, 0)
-    return (
-        slice(None),
-        slice(int(rows[0]), int(rows[-1]) + 1),
-        slice(int(columns[0]), int(columns[-1]) + 1),
-    )
+    rows, columns = box_of(inside)
+    return slice(None), rows, columns
 
 
 def consensus_dice(raters: Labels, prediction: Labels, mode: Mode = "official") -> dict[str, float]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.boxes import box_of
 from evaluation.challenges import vessels
 from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.challenges.torch_bins import exact_error, official_error
@@ -75,10 +76,8 @@ def common_box(raters: Labels, mode: Mode = "official") -> tuple[slice, slice, s
             )
         return slice(None), slice(None), slice(None)
     sides = []
-    for axis in range(3):
-        others = tuple(other for other in range(3) if other != axis)
-        found = np.flatnonzero(marked.any(axis=others))
-        low, high = int(found[0]) - MARGIN, int(found[-1]) + MARGIN
+    for side in box_of(marked):
+        low, high = side.start - MARGIN, side.stop - 1 + MARGIN
         sides.append(slice(low, high) if mode == "official" else slice(max(low, 0), high + 1))
     return sides[0], sides[1], sides[2]
 

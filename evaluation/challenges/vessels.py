@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.stats import norm, wasserstein_distance
 
+from evaluation.boxes import box_of
 from evaluation.challenges.record import Mode
 
 VESSELS = {"PORTA": 1, "SMV": 2, "AORTA": 3, "CELIAC TRUNK": 4, "SMA": 5}
@@ -53,10 +54,8 @@ def involvement(
 
 
 def _angle(tumor: Mask, vessel: Mask, mode: Mode) -> float:
-    rows, columns = np.nonzero(tumor | vessel)
     box = tuple(
-        slice(max(int(axis.min()) - MARGIN, 0), int(axis.max()) + 1 + MARGIN)
-        for axis in (rows, columns)
+        slice(max(side.start - MARGIN, 0), side.stop + MARGIN) for side in box_of(tumor | vessel)
     )
     tumor, vessel = ndimage.binary_dilation(tumor[box]), vessel[box]
     edge = vessel & ~ndimage.binary_erosion(vessel)
