@@ -286,12 +286,12 @@ def predict(
     Returns:
         What was written, skipped and what failed.
     """
-    from autoseg.inference.files import predict_files
+    from autoseg.inference.files import find_targets, predict_files
     from autoseg.inference.models import find_models, load_models
     from autoseg.inference.network import Options
-    from autoseg.inference.predictor import Predictor, existing
+    from autoseg.inference.predictor import Predictor
     from autoseg.inference.roi import RegionOfInterest
-    from autoseg.raw_format import image_ending, input_cases
+    from autoseg.raw_format import input_cases
 
     if bool(roi) != (roi_model is not None):
         raise UsageError("--roi LABELS and --roi-model MODEL need each other.")
@@ -309,25 +309,7 @@ def predict(
         region = RegionOfInterest(finder, roi, roi_margin_mm)
     predictor = Predictor(load_models(paths), options, region)
     cases = input_cases(Path(source), predictor.num_channels)
-    target = Path(output)
-    if image_ending(target.name) and Path(source).is_file():
-        targets = dict.fromkeys(cases, target)
-    else:
-        if target.is_file():
-            raise UsageError(f"{target}: is a file; -o must be a folder for several images.")
-        targets = {
-            case: target / f"{case}{image_ending(files[0].name)}" for case, files in cases.items()
-        }
-    there = existing(targets.values())
-    inputs = {path.resolve() for files in cases.values() for path in files}
-    if any(path.resolve() in inputs for path in targets.values()):
-        raise UsageError(f"{target}: the predictions would replace the images. Choose another -o.")
-    if there and not (resume or overwrite):
-        raise UsageError(
-            f"{there[0]}: is there already ({len(there)} in all). "
-            "Use --resume to keep them, --overwrite to replace them, or another -o."
-        )
-    target.parent.mkdir(parents=True, exist_ok=True)
+    targets = find_targets(Path(source), cases, Path(output), keep=resume, overwrite=overwrite)
     for path in paths:
         logger.info("Model %s", path)
     return predict_files(
@@ -344,14 +326,16 @@ def import_model(
     source: Path | str,
     output: Path | str,
     *,
+    configuration: str | None = None,
     recipe: str | None = None,
     overwrite: bool = False,
 ) -> list[Path]:
     """Turns a model that nnU-Net trained into model files of ours.
 
     Args:
-        source: nnU-Net's result folder (`TRAINER__PLANS__CONFIGURATION`), or a zip of one.
+        source: nnU-Net's result folder (`TRAINER__PLANS__CONFIGURATION`) or one above, or a zip.
         output: Folder for `fold_N/checkpoint_final.pt`, which `predict` takes.
+        configuration: Which one, where there are several, such as 3d_fullres.
         recipe: What is known about the model beside its files, such as totalsegmentator:291: the
             orientation that its program turns images to, and the names of its labels.
         overwrite: Replace models that are there.
@@ -366,7 +350,13 @@ def import_model(
         known = load_recipe(recipe)
         names = {value: name for name, value in known.labels.items() if isinstance(value, int)}
         knowledge = nnunet.Knowledge(orientation=known.orientation, names=names)
-    return nnunet.import_model(Path(source), Path(output), overwrite=overwrite, knowledge=knowledge)
+    return nnunet.import_model(
+        Path(source),
+        Path(output),
+        configuration=configuration,
+        overwrite=overwrite,
+        knowledge=knowledge,
+    )
 
 
 def export_model(
@@ -385,34 +375,10 @@ def export_model(
         What users of the result have to know.
     """
     from autoseg.inference.models import find_models, read_any
-    from autoseg.interop import graph
-    from autoseg.interop.nnunet_export import export_nnunet
-    from autoseg.model_card import write_card
+    from autoseg.interop.export import export
 
-    target = Path(output)
     models = {path: read_any(path) for path in find_models(Path(model))}
-    first = next(iter(models.values()))
-    if kind == "nnunet":
-        notes = export_nnunet(
-            {item.provenance.fold: item for item in models.values()}, target, overwrite=overwrite
-        )
-        write_card(target / "MODEL_CARD.md", first, notes=notes)
-        return notes
-    if len(models) > 1:
-        listed = ", ".join(str(path) for path in models)
-        raise UsageError(f"{model}: has {len(models)} models; name one: {listed}.")
-    if kind == "onnx":
-        gap = graph.export_onnx(first, target, overwrite=overwrite)
-        notes = [f"onnxruntime's logits differ from torch's by at most {gap:.1g}."]
-    elif kind == "program":
-        graph.export_program(first, target, overwrite=overwrite)
-        notes = []
-    else:
-        raise UsageError(f"Unknown kind '{kind}'. Known: nnunet, onnx, program.")
-    plan_file = graph.plan_beside(target).name
-    notes.append(f"{plan_file} says how images are preprocessed; the graph wants patches of them.")
-    write_card(target.with_name(target.name + ".card.md"), first, notes=notes)
-    return notes
+    return export(kind, models, Path(output), overwrite=overwrite)
 
 
 def evaluate(

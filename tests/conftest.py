@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import ChannelPlan, Configuration, NetworkSpec, TrainingPlan
 from dataset_conversion import DatasetWriter
@@ -76,6 +77,16 @@ REGIONS = LabelScheme(
     classes=(LabelClass(name="whole", values=(1, 2)), LabelClass(name="core", values=(2,))),
     regions_order=(1, 2),
 )
+
+
+def make_geometry(shape: tuple[int, int, int]) -> Geometry:
+    """An image's geometry with thick slices."""
+    return Geometry(
+        shape=shape,
+        spacing_mm=(1.5, 1.0, 1.0),
+        origin_mm=(0.0, 0.0, 0.0),
+        direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+    )
 
 
 def make_configuration(**changes) -> Configuration:

@@ -16,6 +16,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("source", metavar="MODEL", help="result folder, or a zip of one")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="folder to write")
     parser.add_argument(
+        "--configuration", metavar="NAME", help="which one, where there are several"
+    )
+    parser.add_argument(
         "--recipe",
         metavar="NAME",
         help="the model's orientation and label names, such as cads:551 or totalsegmentator:291",
@@ -29,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         found = pipeline.import_model(
             arguments.source,
             arguments.output,
+            configuration=arguments.configuration,
             recipe=arguments.recipe,
             overwrite=arguments.overwrite,
         )

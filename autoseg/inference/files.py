@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from autoseg.errors import AutosegError
+from autoseg.errors import AutosegError, UsageError
 from autoseg.images import read_case, write_labels
 from autoseg.inference.predictor import Inputs, Prediction, Predictor
+from autoseg.raw_format import image_ending
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path, remove_leftovers
 
@@ -49,6 +50,47 @@ class _Read:
     inputs: Inputs
     geometry: Geometry
     box: tuple[slice, slice, slice] | None
+
+
+def find_targets(
+    source: Path,
+    cases: Mapping[str, tuple[Path, ...]],
+    output: Path,
+    *,
+    keep: bool,
+    overwrite: bool,
+) -> dict[str, Path]:
+    """Which file each case's label map is written to; folders are made.
+
+    Args:
+        source: Folder of images, or one image.
+        cases: Case → image files.
+        output: Folder, or a file where the source is one.
+        keep: Files that are there may stay.
+        overwrite: They may be replaced.
+
+    Raises:
+        UsageError: Images or earlier label maps would be replaced.
+    """
+    if image_ending(output.name) and source.is_file():
+        targets = dict.fromkeys(cases, output)
+    elif output.is_file():
+        raise UsageError(f"{output}: is a file; -o must be a folder for several images.")
+    else:
+        targets = {
+            case: output / f"{case}{image_ending(files[0].name)}" for case, files in cases.items()
+        }
+    inputs = {path.resolve() for files in cases.values() for path in files}
+    if any(path.resolve() in inputs for path in targets.values()):
+        raise UsageError(f"{output}: the predictions would replace the images. Choose another -o.")
+    there = [path for path in targets.values() if path.exists()]
+    if there and not (keep or overwrite):
+        raise UsageError(
+            f"{there[0]}: is there already ({len(there)} in all). "
+            "Use --resume to keep them, --overwrite to replace them, or another -o."
+        )
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return targets
 
 
 def predict_files(

@@ -47,7 +47,7 @@ def find_models(path: Path) -> list[Path]:
     if nnunet.is_model_folder(path):
         return nnunet.find_checkpoints(path)
     if path.name.startswith("fold_") and nnunet.is_model_folder(path.parent):
-        return [item for item in nnunet.find_checkpoints(path.parent) if item.parent == path]
+        return _some(path, nnunet.find_checkpoint(path))
     if path.name.startswith("fold_") and (found := _of_run(Run(path))):
         return [found]
     folders = sorted(item for item in path.glob("fold_*") if item.is_dir())

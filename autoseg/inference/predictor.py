@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,8 @@ class Predictor:
         for network in networks:
             self._groups.setdefault(network.key, []).append(network)
         needed = [part for network in networks for part in network.needed()]
+        # Later stages want more of a preprocessed case, so theirs are kept where keys are equal.
+        needed.sort(key=lambda part: part.configuration.previous is not None)
         self._configurations = {part.key: part.configuration for part in needed}
 
     @classmethod
@@ -229,8 +231,3 @@ class Predictor:
         if len(parts) == 1 and target is None:
             return assemble_labels(parts[0], self.labels, table, windows)
         return assemble_probabilities(parts, self.labels, table, windows, target)
-
-
-def existing(targets: Iterable[Path]) -> list[Path]:
-    """Those of the files that are there."""
-    return [path for path in targets if path.exists()]

@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -46,15 +47,23 @@ def is_model_folder(path: Path) -> bool:
 def find_checkpoints(folder: Path) -> list[Path]:
     """Checkpoints of all folds of a result folder, final ones before best ones.
 
+    As in nnU-Net, that of all cases is only taken where there are no others.
+
     Raises:
         InputError: There are none.
     """
     found = []
     for fold in sorted(item for item in folder.glob("fold_*") if item.is_dir()):
-        found += [fold / name for name in NAMES if (fold / name).is_file()][:1]
+        found += find_checkpoint(fold)
+    found = [path for path in found if path.parent.name != "fold_all"] or found
     if not found:
         raise InputError(f"{folder}: has no fold_*/{NAMES[0]}.")
     return found
+
+
+def find_checkpoint(fold: Path) -> list[Path]:
+    """The checkpoint of one fold, or nothing."""
+    return [fold / name for name in NAMES if (fold / name).is_file()][:1]
 
 
 def find_stage(path: Path, name: str) -> list[Path]:
@@ -174,16 +183,53 @@ class Knowledge:
         return replace(checkpoint, configuration=changed)
 
 
+def choose_folder(path: Path, configuration: str | None, shown: Path) -> Path:
+    """The result folder of one model: the folder itself, or one below it.
+
+    A cascade's second stage is chosen where only its first stage lies beside it.
+
+    Args:
+        path: Where to look, three levels deep.
+        configuration: Such as 3d_fullres, or None.
+        shown: What messages call it.
+
+    Raises:
+        InputError: There is no such model, or there are several.
+    """
+    if is_model_folder(path):
+        return path
+    plans = [file for depth in (1, 2, 3) for file in path.glob("*/" * depth + "plans.json")]
+    models = sorted(file.parent for file in plans if is_model_folder(file.parent))
+    if configuration is not None:
+        chosen = [folder for folder in models if folder.name.endswith(f"__{configuration}")]
+    elif len(models) == 2 and sum("cascade" in folder.name for folder in models) == 1:
+        chosen = [folder for folder in models if "cascade" in folder.name]
+    else:
+        chosen = models
+    if len(chosen) == 1:
+        return chosen[0]
+    if not models:
+        raise InputError(f"{shown}: has no plans.json and dataset.json of nnU-Net.")
+    listed = ", ".join(str(folder.relative_to(path)) for folder in models)
+    raise InputError(f"{shown}: expected one model, found {listed}. Choose with --configuration.")
+
+
 def import_model(
-    source: Path, output: Path, *, overwrite: bool = False, knowledge: Knowledge | None = None
+    source: Path,
+    output: Path,
+    *,
+    configuration: str | None = None,
+    overwrite: bool = False,
+    knowledge: Knowledge | None = None,
 ) -> list[Path]:
     """Writes a model of nnU-Net, a result folder or a zip of one, as our model files.
 
     The first stage of a cascade, whose folder lies beside, comes into a folder with its name.
 
     Args:
-        source: Folder with plans.json, or a zip that holds one.
+        source: Folder with plans.json or with such folders, or a zip that holds one.
         output: Folder for `fold_N/checkpoint_final.pt`.
+        configuration: Which one, where there are several.
         overwrite: Replace models that are there.
         knowledge: What its files do not say.
 
@@ -196,16 +242,22 @@ def import_model(
     """
     if source.is_file():
         unpacked = output / ".unpacked"
+        shutil.rmtree(unpacked, ignore_errors=True)  # of a run that was killed
         try:
-            return import_model(
-                _unpack(source, unpacked), output, overwrite=overwrite, knowledge=knowledge
-            )
+            _unpack(source, unpacked)
+            folder = choose_folder(unpacked, configuration, source)
+            return _import_folder(folder, output, overwrite=overwrite, knowledge=knowledge)
         finally:
             shutil.rmtree(unpacked, ignore_errors=True)
     if not source.is_dir():
         raise InputError(f"{source}: no such file or folder.")
-    if not is_model_folder(source):
-        raise InputError(f"{source}: has no plans.json and dataset.json of nnU-Net.")
+    folder = choose_folder(source, configuration, source)
+    return _import_folder(folder, output, overwrite=overwrite, knowledge=knowledge)
+
+
+def _import_folder(
+    source: Path, output: Path, *, overwrite: bool, knowledge: Knowledge | None
+) -> list[Path]:
     targets = {Run(output / path.parent.name).final: path for path in find_checkpoints(source)}
     models = {target: read_checkpoint(path) for target, path in targets.items()}
     first = next(iter(targets.values()))
@@ -255,44 +307,26 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _unpack(archive: Path, target: Path) -> Path:
-    """Unpacks what a model needs of a zip, and nothing outside the target.
-
-    Returns:
-        The folder that holds plans.json.
+def _unpack(archive: Path, target: Path) -> None:
+    """Unpacks what models need of a zip, and nothing outside the target.
 
     Raises:
-        InputError: The archive is damaged, unsafe, or holds no model or several.
+        InputError: The archive is damaged or unsafe.
     """
+    wanted = (*NAMES[:2], "plans.json", "dataset.json")
     try:
         with zipfile.ZipFile(archive) as opened:
             members = [item for item in opened.infolist() if not item.is_dir()]
             _check_members(archive, members)
-            roots = [
-                PurePosixPath(item.filename).parent
-                for item in members
-                if PurePosixPath(item.filename).name == "plans.json"
-            ]
-            # A cascade comes with its first stage in a folder beside.
-            last = [root for root in roots if "cascade" in root.name]
-            main = last if len(roots) > 1 and len(last) == 1 else roots
-            if len(main) != 1:
-                listed = ", ".join(map(str, roots)) or "none"
-                raise InputError(f"{archive}: expected one model (plans.json), found {listed}.")
-            parent = main[0].parent
             for item in members:
                 name = PurePosixPath(item.filename)
-                wanted = name.name in (*NAMES[:2], "plans.json", "dataset.json")
-                if wanted and any(name.is_relative_to(root) for root in roots):
-                    if not name.is_relative_to(parent):
-                        continue
-                    place = target.joinpath(*name.relative_to(parent).parts)
+                if name.name in wanted:
+                    place = target.joinpath(*name.parts)
                     place.parent.mkdir(parents=True, exist_ok=True)
                     with opened.open(item) as stream, place.open("wb") as out:
                         shutil.copyfileobj(stream, out, 1 << 22)
-    except (zipfile.BadZipFile, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
         raise InputError(f"{archive}: damaged or no zip archive ({error}).") from None
-    return target.joinpath(*main[0].relative_to(parent).parts)
 
 
 def _check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:

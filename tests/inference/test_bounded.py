@@ -25,8 +25,8 @@ from autoseg.schema.geometry import geometry_differences
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import NetworkSpec
 from tests import plain
-from tests.conftest import REGIONS, SCHEME
-from tests.inference.test_predictor import model, noise, read_geometry, write
+from tests.conftest import REGIONS, SCHEME, make_geometry
+from tests.inference.test_predictor import model, noise, write
 
 MANY = LabelScheme(
     classes=tuple(LabelClass(name=f"c{value}", values=(value,)) for value in range(1, 20))
@@ -90,7 +90,7 @@ def small_steps(monkeypatch):
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.usefixtures("small_steps")
 def test_every_kind_of_model_is_predicted_as_in_the_plain_way(kind):
-    image, geometry = noise(1, 26, 44, 38), read_geometry((26, 44, 38))
+    image, geometry = noise(1, 26, 44, 38), make_geometry((26, 44, 38))
     checkpoint = made(MODELS[kind])
     found = Predictor([checkpoint], Options()).predict_array(image, geometry)
     expected = plain_labels(checkpoint, image, geometry)
@@ -101,7 +101,7 @@ def test_every_kind_of_model_is_predicted_as_in_the_plain_way(kind):
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.usefixtures("small_steps")
 def test_memory_changes_no_voxel(kind, monkeypatch):
-    image, geometry = noise(1, 18, 36, 26), read_geometry((18, 36, 26))
+    image, geometry = noise(1, 18, 36, 26), make_geometry((18, 36, 26))
     models = [made(MODELS[kind], seed) for seed in (0, 1)]
     seen = []
 
@@ -226,7 +226,7 @@ def test_a_cropped_geometry_is_where_the_voxels_were(tmp_path):
 
 
 def test_a_region_that_is_not_found_means_the_whole_image():
-    image, geometry = noise(1, 30, 44, 40), read_geometry((30, 44, 40))
+    image, geometry = noise(1, 30, 44, 40), make_geometry((30, 44, 40))
     region = RegionOfInterest(Finder(found=False), ["1"])
     assert region.find(image, geometry) == restore.whole(geometry.shape)
     with pytest.raises(UsageError, match="the coarse model has no such label"):

@@ -14,7 +14,8 @@ from autoseg.inference.network import LoadedNetwork, NetworkSource, Options
 from autoseg.inference.predictor import Predictor
 from autoseg.inference.stream import NetworkInput
 from autoseg.inference.tiles import gaussian_weights, tile_starts
-from tests.inference.test_predictor import model, noise, read_geometry
+from tests.conftest import make_geometry
+from tests.inference.test_predictor import model, noise
 
 OPTIONS = Options(mirroring=False)
 SHAPE = (33, 40, 37)
@@ -74,7 +75,7 @@ def test_logits_too_large_for_half_precision_are_summed_in_float32():
         name: value * 1e5 if ".heads." in name or "head" in name else value
         for name, value in halves.weights.items()
     }
-    case, geometry = noise(1, 16, 24, 20), read_geometry((16, 24, 20))
+    case, geometry = noise(1, 16, 24, 20), make_geometry((16, 24, 20))
     found, expected = (
         Predictor([replace(item, weights=weights)], OPTIONS).predict_array(case, geometry)
         for item in (halves, floats)
@@ -84,7 +85,7 @@ def test_logits_too_large_for_half_precision_are_summed_in_float32():
 
 
 def test_pieces_change_nothing(monkeypatch):
-    case, geometry = noise(1, *SHAPE), read_geometry(SHAPE)
+    case, geometry = noise(1, *SHAPE), make_geometry(SHAPE)
     predictor = Predictor([model(0, tile_sums="float16")], OPTIONS)
     whole = predictor.predict_array(case, geometry).labels
     monkeypatch.setattr("autoseg.inference.memory.left_for_sums", lambda *_: 200_000)

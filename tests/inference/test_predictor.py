@@ -22,7 +22,7 @@ from autoseg.preprocessing.case import preprocess_array
 from autoseg.raw_format import input_cases
 from autoseg.schema.labels import LabelClass, LabelScheme
 from tests import plain
-from tests.conftest import REGIONS, SCHEME, make_configuration
+from tests.conftest import REGIONS, SCHEME, make_configuration, make_geometry
 
 PROVENANCE = Provenance(
     dataset="Tiny",
@@ -160,7 +160,7 @@ def test_two_folds_average_their_logits():
     first, second = model(0), model(1)
     image = noise(1, 16, 24, 20)
     options = Options(mirroring=False)
-    geometry = read_geometry(image.shape[1:])
+    geometry = make_geometry(image.shape[1:])
     case = preprocess_array(image, geometry, first.configuration)
     source = NetworkInput(image=torch.from_numpy(case.image))
     networks = [LoadedNetwork(Model(checkpoint=item), options, {}) for item in (first, second)]
@@ -178,22 +178,11 @@ def test_two_folds_average_their_logits():
     assert (labels == expected.argmax(axis=0)).mean() > 0.999
 
 
-def read_geometry(shape):
-    from autoseg.schema.geometry import Geometry
-
-    return Geometry(
-        shape=shape,
-        spacing_mm=(1.5, 1.0, 1.0),
-        origin_mm=(0.0, 0.0, 0.0),
-        direction=(1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0),
-    )
-
-
 @pytest.mark.parametrize("labels", [SCHEME, REGIONS])
 def test_models_on_different_grids_average_their_probabilities(labels):
     models = [model(0, labels=labels), model(1, labels=labels, spacing_mm=(3.0, 2.0, 2.0))]
     image = noise(1, 16, 24, 20)
-    geometry = read_geometry(image.shape[1:])
+    geometry = make_geometry(image.shape[1:])
     options = Options(mirroring=False)
     parts = [
         Predictor([item], options).predict_array(image, geometry, probabilities=True).probabilities

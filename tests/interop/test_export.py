@@ -131,7 +131,7 @@ def test_an_exported_program_gives_torchs_logits_for_any_batch(tmp_path):
 def test_a_graph_is_made_of_one_model(tmp_path):
     saved(tmp_path)
     saved(tmp_path, "fold_1")
-    with pytest.raises(UsageError, match="has 2 models; name one"):
+    with pytest.raises(UsageError, match="There are 2 models; name one"):
         pipeline.export_model("program", tmp_path / "runs/3d", tmp_path / "net.pt2")
 
 
