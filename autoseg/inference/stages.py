@@ -18,7 +18,7 @@ from autoseg.inference.assemble import (
 )
 from autoseg.inference.network import LoadedNetwork, NetworkSource
 from autoseg.inference.stream import NetworkInput
-from autoseg.preprocessing.case import PreprocessedCase, previous_labels, to_grid, to_image
+from autoseg.preprocessing.case import PreprocessedCase, to_grid, to_image, with_image_labels
 from autoseg.preprocessing.store import store_key
 from autoseg.schema.plan import Configuration
 
@@ -57,15 +57,18 @@ def network_source(networks: Sequence[LoadedNetwork], work: CaseWork) -> Network
 
 def _network_input(network: LoadedNetwork, work: CaseWork) -> NetworkInput:
     configuration, device = network.configuration, network.device
-    image = work.cases[network.key].image
+    case = work.cases[network.key]
     if configuration.previous is None:
-        return NetworkInput(image=_tensor(image, device))
+        return NetworkInput(image=_tensor(case.image, device))
     extra = stage_input(configuration, network.previous, work)
     if configuration.previous.kind == "probabilities":
         return NetworkInput(image=_tensor(extra.astype(np.float32), device))
+    image, labels = case.image, extra[0]
+    if configuration.previous.kind == "image_labels":
+        image, labels = with_image_labels(case, labels, configuration)
     return NetworkInput(
         image=_tensor(image, device),
-        labels=_tensor(extra[0].astype(np.int16), device),
+        labels=_tensor(labels.astype(np.int16), device),
         num_indices=configuration.labels.num_indices,
     )
 
@@ -73,7 +76,7 @@ def _network_input(network: LoadedNetwork, work: CaseWork) -> NetworkInput:
 def stage_input(
     configuration: Configuration, previous: Sequence[Sequence[LoadedNetwork]], work: CaseWork
 ) -> npt.NDArray[np.generic]:
-    """What a network gets from its earlier stages, on its own grid.
+    """What a network gets from its earlier stages, on its own grid (image_labels: the image's).
 
     Args:
         configuration: The network's.
@@ -113,8 +116,7 @@ def _one_stage(
         found = np.zeros((scheme.num_outputs, *target.shape), dtype=np.float32)
         assemble_probabilities([part], scheme, table, windows, found)
         return found
-    labels = assemble_labels(part, scheme, table, windows)
-    return previous_labels(labels, target) if on_image else labels
+    return assemble_labels(part, scheme, table, windows)
 
 
 def _tensor(array: npt.NDArray[np.generic], device: torch.device) -> torch.Tensor:

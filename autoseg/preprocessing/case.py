@@ -18,10 +18,10 @@ from autoseg.preprocessing.crop import Box, nonzero_box, nonzero_mask, slices
 from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.preprocessing.resample import (
     coarse_axis,
-    resample_labels,
     resample_volume,
     target_shape,
 )
+from autoseg.preprocessing.resample_labels import resample_labels
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelScheme
@@ -67,11 +67,14 @@ class PreprocessedCase:
         image: [c, z, y, x] float32.
         labels: [z, y, x] indices of the label scheme, or None for unlabelled cases.
         trace: How it was made.
+        source: The cropped image before normalisation, [c, z, y, x]; only for networks that get
+            `image_labels`, and where it has zeros around its object, see `with_image_labels`.
     """
 
     image: Floats
     labels: Labels | None
     trace: CaseTrace
+    source: Floats | None = None
 
 
 def preprocess_case(case: Case, configuration: Configuration) -> PreprocessedCase:
@@ -123,14 +126,17 @@ def preprocess_array(
     image = image[(slice(None), *slices(crop))]
     if labels is not None:
         labels = _permute(labels[None], axes, flips)[0][slices(crop)]
-    channels = _normalise(image, configuration)
+    stage = configuration.previous
+    on_image = stage is not None and stage.kind == "image_labels"
+    needs_mask = on_image or any(channel.use_mask for channel in configuration.channels)
+    mask = nonzero_mask(image) if needs_mask else None
     target = tuple(
         have if want is None else want
         for have, want in zip(spacing, configuration.spacing_mm, strict=True)
     )
-    shape = target_shape(channels[0].shape, spacing, target)
+    shape = target_shape(image.shape[1:], spacing, target)
     coarse = coarse_axis(spacing, target)
-    resampled = [resample_volume(item, shape, order=3, coarse=coarse) for item in channels]
+    made = _normalise_and_resample(image, configuration, mask, shape, coarse)
     if labels is not None:
         labels = np.ascontiguousarray(resample_labels(labels, shape, coarse=coarse))
     trace = CaseTrace(
@@ -142,7 +148,8 @@ def preprocess_array(
         spacing_mm=spacing,  # type: ignore[arg-type]
         target_mm=target,  # type: ignore[arg-type]
     )
-    return PreprocessedCase(image=np.stack(resampled), labels=labels, trace=trace)
+    source = image if on_image and mask is not None and not mask.all() else None
+    return PreprocessedCase(image=made, labels=labels, trace=trace, source=source)
 
 
 def read_reference(case: Case, scheme: LabelScheme) -> Labels:
@@ -210,15 +217,21 @@ def _permute(image: npt.NDArray[np.generic], axes: Sequence[int], flips: Sequenc
     return permuted[(slice(None), *(slice(None, None, -1 if flip else 1) for flip in flips))]  # type: ignore[return-value]
 
 
-def _normalise(image: Floats, configuration: Configuration) -> list[Floats]:
-    needs_mask = any(channel.use_mask for channel in configuration.channels)
-    mask = nonzero_mask(image) if needs_mask else None
-    return [
+def _normalise_and_resample(
+    image: Floats,
+    configuration: Configuration,
+    mask: npt.NDArray[np.bool_] | None,
+    shape: Sequence[int],
+    coarse: int | None,
+) -> Floats:
+    """The network's image [c, *shape] of a cropped one."""
+    channels = [
         NORMALISATIONS[plan.normalisation](
             channel.astype(np.float32), mask if plan.use_mask else None, plan.statistics
         )
         for channel, plan in zip(image, configuration.channels, strict=True)
     ]
+    return np.stack([resample_volume(item, shape, order=3, coarse=coarse) for item in channels])
 
 
 def one_hot(indices: npt.NDArray[np.generic], num_indices: int) -> npt.NDArray[np.bool_]:
@@ -323,17 +336,33 @@ def to_grid(source: CaseTrace, target: CaseTrace) -> Restoration:
     )
 
 
-def previous_labels(labels: Labels, trace: CaseTrace) -> Labels:
-    """Brings an earlier stage's label map from the image to a network's grid, as nnU-Net does.
+def with_image_labels(
+    case: PreprocessedCase, labels: Labels, configuration: Configuration
+) -> tuple[Floats, Labels]:
+    """What the second stage of nnU-Net's cascades gets from the first one's label map.
+
+    Background where the image is zero is a label of its own while labels are resampled, and is
+    what normalisations with a mask leave out.
 
     Args:
+        case: The image, preprocessed for the second stage.
         labels: [z, y, x] indices on the image's grid.
-        trace: How the image was preprocessed for the network.
+        configuration: The second stage.
 
     Returns:
-        [*trace.shape] indices.
+        The image [c, *shape], and the indices [*shape].
     """
-    turned = _permute(labels[None], trace.axes, trace.flips)[0][slices(trace.crop)]
+    trace = case.trace
+    image = case.image
     coarse = coarse_axis(trace.spacing_mm, trace.target_mm)
-    contiguous = np.ascontiguousarray(turned)
-    return resample_labels(contiguous, trace.shape, coarse=coarse, nearest_ties=True)
+    turned = _permute(labels[None], trace.axes, trace.flips)[0][slices(trace.crop)]
+    marked = turned.astype(np.int16) + 1
+    if case.source is not None:
+        outside = ~nonzero_mask(case.source) & (turned == 0)
+        marked[outside] = 0
+        if any(channel.use_mask for channel in configuration.channels):
+            image = _normalise_and_resample(
+                case.source, configuration, ~outside, trace.shape, coarse
+            )
+    found = resample_labels(marked, trace.shape, coarse=coarse, nearest_ties=True)
+    return image, np.maximum(found - 1, 0).astype(labels.dtype)

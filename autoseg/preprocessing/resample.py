@@ -18,8 +18,6 @@ Floats = npt.NDArray[np.float32]
 ANISOTROPY = 3
 """Ratio of spacings above which the coarse axis is resampled apart, by nearest neighbour."""
 NEGLIGIBLE = 1e-12
-EQUAL = 1e-6
-"""Difference of shares below which they are equal."""
 EDGE = 12
 """Voxels by which scipy extends the edge before its spline filter."""
 
@@ -172,74 +170,3 @@ def resample_volume(
         low, high = (limit(volume, axis=axes, keepdims=True) for limit in (np.min, np.max))
         result = np.clip(result, low, high)
     return np.ascontiguousarray(result)
-
-
-def resample_labels(
-    labels: npt.NDArray[np.integer],
-    shape: Sequence[int],
-    *,
-    coarse: int | None = None,
-    nearest_ties: bool = False,
-) -> npt.NDArray[np.integer]:
-    """Resamples a label map: every label linearly, the voxel goes to what covers most of it.
-
-    Args:
-        labels: [z, y, x] indices.
-        shape: Wanted shape.
-        coarse: Axis that is resampled by nearest neighbour, see `coarse_axis`.
-        nearest_ties: Where two labels cover as much of a voxel, it goes to the one at the nearest
-            old voxel, if it is one of them (nnU-Net's rule, by batchgenerators 0.25.5), and not to
-            the lower index.
-
-    Returns:
-        [*shape] of the same type.
-    """
-    if tuple(labels.shape) == tuple(shape):
-        return labels
-    best = np.zeros(tuple(shape), dtype=np.float32)
-    nearest = labels
-    for axis in range(3) if nearest_ties else ():
-        nearest = nearest.take(nearest_index(labels.shape[axis], shape[axis]), axis=axis)
-    result = np.zeros(tuple(shape), dtype=labels.dtype)
-    for value, box in _boxes(labels):
-        new_box = tuple(
-            _reach(part, old, new) for part, old, new in zip(box, labels.shape, shape, strict=True)
-        )
-        cover = (labels[box] == value).astype(np.float32)
-        for axis in range(3):
-            old, new = labels.shape[axis], shape[axis]
-            if old == new:
-                continue
-            matrix = interpolation_matrix(old, new, 0 if axis == coarse else 1)
-            cover = apply_axis(cover, matrix[new_box[axis], box[axis]], axis)
-        here = best[new_box]
-        better = cover > here
-        if nearest_ties:
-            better = cover > here + EQUAL
-            better |= (cover > here - EQUAL) & (nearest[new_box] == value)
-        here[better] = cover[better]
-        result[new_box][better] = value
-    return result
-
-
-def _boxes(labels: npt.NDArray[np.integer]) -> list[tuple[int, tuple[slice, ...]]]:
-    """Each value with its bounding box; the background has the whole volume."""
-    from scipy import ndimage
-
-    boxes: list[tuple[int, tuple[slice, ...]]] = []
-    if (labels == 0).any():
-        boxes.append((0, tuple(slice(0, size) for size in labels.shape)))
-    for index, box in enumerate(ndimage.find_objects(labels.astype(np.int32, copy=False))):
-        if box is not None:
-            boxes.append((index + 1, box))
-    return boxes
-
-
-def _reach(part: slice, old: int, new: int) -> slice:
-    """New voxels that a linear interpolation from the old ones in `part` can touch."""
-    if old == new:
-        return part
-    factor = new / old
-    low = int(np.floor((part.start - 1 + 0.5) * factor - 0.5))
-    high = int(np.ceil((part.stop + 0.5) * factor - 0.5)) + 1
-    return slice(max(low, 0), min(high, new))

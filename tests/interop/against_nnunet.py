@@ -58,6 +58,12 @@ MODELS: dict[str, dict] = {
         "voxel": (1.1, 1.0, 4.2),
         "shape": (14, 50, 46),
     },
+    "cascade, masked": {
+        "first": {"spacing": [1.6, 1.5, 1.4], "mask": True},
+        "spacing": [1.3, 1.2, 1.4],
+        "mask": True,
+        "ball": True,
+    },
 }
 
 
@@ -185,6 +191,9 @@ def make_images(folder: Path, item: dict) -> list[str]:
             inner = np.zeros(shape, dtype=bool)
             inner[(slice(border, -border),) * 3] = True
             array[~inner] = 0
+        if item.get("ball"):
+            places = np.stack(np.meshgrid(*(np.linspace(-1, 1, size) for size in shape)))
+            array[(places**2).sum(axis=0).transpose(1, 0, 2) > 1] = 0
         image = sitk.GetImageFromArray(array.astype(np.float32))
         image.SetSpacing(item.get("voxel", (1.0, 1.0, 1.0)))
         if item.get("flip"):

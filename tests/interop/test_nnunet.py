@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,9 +20,13 @@ from autoseg.architectures import build_network
 from autoseg.checkpoint import load_checkpoint
 from autoseg.cli import import_model as command
 from autoseg.errors import CheckpointError, InputError, UsageError
+from autoseg.inference.models import find_models
 from autoseg.interop import nnunet
 from autoseg.interop.nnunet_plans import read_configuration
+from autoseg.preprocessing.case import preprocess_array, with_image_labels
+from autoseg.preprocessing.resample import resample_volume
 from autoseg.schema.plan import NetworkSpec
+from tests.conftest import make_geometry
 
 DIMENSIONS = {2: "Conv2d", 3: "Conv3d"}
 
@@ -360,11 +365,27 @@ def test_archives_that_explode_or_hold_no_model_are_refused(tmp_path):
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("a/plans.json", "{}")
         opened.writestr("b/plans.json", "{}")
-    with pytest.raises(InputError, match="found a, b"):
+        opened.writestr("a/dataset.json", "{}")
+        opened.writestr("b/dataset.json", "{}")
+    with pytest.raises(InputError, match="found a, b. Choose"):
         nnunet.import_model(archive, tmp_path / "out")
     archive.write_bytes(b"x")
     with pytest.raises(InputError, match="no zip archive"):
         nnunet.import_model(archive, tmp_path / "out")
+
+
+def test_one_of_several_models_is_chosen(tmp_path):
+    folder, _ = make_model(tmp_path / "results/Dataset001_X")
+    other = folder.with_name("nnUNetTrainer__nnUNetPlans__2d")
+    shutil.copytree(folder, other)
+    with pytest.raises(InputError, match=r"found Dataset001_X/\w+__2d, .*Choose with --conf"):
+        nnunet.import_model(tmp_path / "results", tmp_path / "out")
+    arguments = ["nnunet", str(tmp_path / "results"), "-o", str(tmp_path / "out")]
+    assert command.main([*arguments, "--configuration", "3d_lowres"]) == 1
+    assert command.main([*arguments, "--configuration", "net"]) == 0
+    assert (tmp_path / "out/fold_0/checkpoint_final.pt").is_file()
+    shutil.rmtree(other)
+    nnunet.import_model(tmp_path / "results", tmp_path / "again")
 
 
 def test_existing_models_are_kept(tmp_path):
@@ -428,6 +449,60 @@ def test_a_cascade_is_read_imported_and_predicted_with_both_stages(tmp_path):
     ]
     assert all((maps[0] == other).all() for other in maps)
     assert len(np.unique(maps[0])) > 1
+
+
+def test_a_model_of_all_cases_is_only_taken_where_there_are_no_folds(tmp_path):
+    folder, _ = make_model(tmp_path)
+    fold = folder / "fold_0"
+    everything = folder / "fold_all"
+    shutil.copytree(fold, everything)
+    assert [path.parent for path in find_models(folder)] == [fold]
+    assert [path.parent for path in find_models(everything)] == [everything]
+    shutil.rmtree(fold)
+    assert [path.parent for path in find_models(folder)] == [everything]
+
+
+def test_background_outside_the_image_is_a_label_of_its_own_when_a_cascade_resamples(tmp_path):
+    second, _ = make_cascade(tmp_path)
+    edit(second, lambda _, item: item.update(spacing=[1.5, 1.4, 1.4]))
+    (model,) = find_models(second)
+    configuration = nnunet.read_checkpoint(model).configuration
+    rows, columns = np.mgrid[:18, :18]
+    image = np.ones((1, 3, 18, 18), dtype=np.float32)
+    image[0, :, rows + columns < 15] = 0  # a corner, so that nothing is cropped
+    labels = (np.random.default_rng(0).random((3, 18, 18)) < 0.45).astype(np.uint8)
+    case = preprocess_array(image, make_geometry(image.shape[1:]), configuration)
+    assert case.source is not None
+    _, found = with_image_labels(case, labels, configuration)
+    outside = (labels == 0) & (image[0] == 0)
+    indicators = {
+        value: resample_volume(mask.astype(np.float32), case.image.shape[1:], order=1)
+        for value, mask in ((0, (labels == 0) & ~outside), (1, labels == 1), (-1, outside))
+    }
+    for value, cover in indicators.items():
+        others = np.max([other for key, other in indicators.items() if key != value], axis=0)
+        assert np.all(found[cover > others + 1e-5] == max(value, 0))
+    _, plain = with_image_labels(replace(case, source=None), labels, configuration)
+    assert (found == 1).sum() > (plain == 1).sum()  # background is parted in two
+
+
+def test_masked_normalisation_of_a_cascade_looks_at_the_first_stages_labels_too(tmp_path):
+    second, _ = make_cascade(tmp_path)
+    edit(second, lambda _, item: item.update(use_mask_for_norm=[True]))
+    (model,) = find_models(second)
+    configuration = nnunet.read_checkpoint(model).configuration
+    image = np.random.default_rng(0).normal(5, 1, (1, 6, 18, 18)).astype(np.float32)
+    rows, columns = np.mgrid[:18, :18]
+    image[0, :, rows + columns < 15] = 0
+    labels = np.zeros((6, 18, 18), dtype=np.uint8)
+    labels[:, :4, :4] = 2  # in the air
+    geometry = replace(make_geometry(image.shape[1:]), spacing_mm=(1.0, 1.0, 1.0))
+    case = preprocess_array(image, geometry, configuration)
+    found, _ = with_image_labels(case, labels, configuration)
+    inside = (image[0] != 0) | (labels > 0)
+    values = image[0][inside]
+    assert np.allclose(found[0][inside], (values - values.mean()) / values.std(), atol=1e-4)
+    assert np.all(found[0][~inside] == 0)
 
 
 def test_a_second_stage_alone_says_what_it_needs(tmp_path):

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from skimage.transform import resize
 
 from autoseg.preprocessing.resample import (
     coarse_axis,
-    resample_labels,
     resample_volume,
     target_shape,
 )
+from autoseg.preprocessing.resample_labels import resample_labels
 
 shapes = st.tuples(*[st.integers(1, 14)] * 3)
 
@@ -83,6 +84,23 @@ def test_labels_go_to_the_largest_linear_cover(old, new, seed):
     found = resample_labels(labels, new)
     picked = np.take_along_axis(covers, found[None].astype(int), axis=0)[0]
     assert (picked >= covers.max(axis=0) - 1e-5).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(shapes, shapes, st.integers(0, 10))
+def test_ties_are_decided_as_in_float64_by_the_nearest_voxel(old, new, seed):
+    labels = np.random.default_rng(seed).integers(0, 3, old).astype(np.uint8)
+    zoom = [after / before for before, after in zip(old, new, strict=True)]
+    options = {"mode": "nearest", "grid_mode": True}
+    shares = np.stack(
+        [ndimage.zoom((labels == value) * 1.0, zoom, order=1, **options) for value in range(3)]
+    )
+    nearest = ndimage.zoom(labels.astype(float), zoom, order=0, **options).astype(int)
+    expected = shares.argmax(axis=0)
+    of_nearest = np.take_along_axis(shares, nearest[None], axis=0)[0]
+    expected = np.where(of_nearest == shares.max(axis=0), nearest, expected)
+    if old != new:
+        assert np.array_equal(resample_labels(labels, new, nearest_ties=True), expected)
 
 
 def test_target_shape_rounds_and_is_never_zero():
