@@ -106,28 +106,28 @@ class PatchSampler:
         Args:
             rng: Source of all randomness.
             case: The case.
-            foreground: Centre it on a random voxel of a random class that the case has.
+            foreground: Centre it on a random voxel of a random class that the case has; else on
+                any voxel, so that the borders of a case, where tiles lie when it is predicted, are
+                seen as often as its middle.
         """
         classes = [name for name in case.locations if name != ANNOTATED]
         if foreground and classes:
             return self._random_voxel(rng, case, classes[int(rng.integers(len(classes)))])
         if ANNOTATED in case.locations:
             return self._random_voxel(rng, case, ANNOTATED)
-        return tuple(
-            size // 2
-            if size <= need
-            else int(rng.integers(need // 2, size - (need - need // 2) + 1))
-            for size, need in zip(case.shape, self._extent, strict=True)
-        )
+        return self._kept_inside(case, [int(rng.integers(size)) for size in case.shape])
 
     def _random_voxel(
         self, rng: np.random.Generator, case: StoredCase, name: str
     ) -> tuple[int, ...]:
         """A stored voxel of a class, moved so that the patch stays in the case where it can."""
         voxels = case.locations[name]
-        voxel = voxels[int(rng.integers(len(voxels)))]
+        return self._kept_inside(case, voxels[int(rng.integers(len(voxels)))].tolist())
+
+    def _kept_inside(self, case: StoredCase, voxel: Sequence[int]) -> tuple[int, ...]:
+        """The voxel, moved so that a patch around it stays in the case where it can."""
         centre = []
-        for position, size, need in zip(voxel.tolist(), case.shape, self._extent, strict=True):
+        for position, size, need in zip(voxel, case.shape, self._extent, strict=True):
             low, high = need // 2, size - (need - need // 2)
             centre.append(size // 2 if high < low else min(max(position, low), high))
         return tuple(centre)

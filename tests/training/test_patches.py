@@ -48,6 +48,16 @@ def test_patches_stay_in_the_case_where_they_can(sampler):
             assert need // 2 <= position <= size - (need - need // 2)
 
 
+def test_the_borders_of_a_case_are_seen_as_often_as_its_middle(sampler):
+    rng = np.random.default_rng(0)
+    _, case = sampler.draw_case(rng)
+    drawn = np.array([sampler.draw_centre(rng, case, foreground=False) for _ in range(2000)])
+    for axis, (size, need) in enumerate(zip(case.shape, (8, 12, 10), strict=True)):
+        at_start = (drawn[:, axis] == need // 2).mean()
+        # All centres up to half a patch from the border are moved to half a patch.
+        assert abs(at_start - (need // 2 + 1) / size) < 0.05 or size <= need
+
+
 def test_forced_patches_hold_foreground(sampler):
     rng = np.random.default_rng(0)
     for _ in range(50):
