@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from autoseg.errors import InputError
-from autoseg.images import FILE_ENDINGS
+from autoseg.images.files import FILE_ENDINGS
 
 _CHANNEL = re.compile(r"^(?P<case>.+)_(?P<channel>\d{4})$")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoseg.checkpoint import load_checkpoint
-from autoseg.images import read_image, write_labels
+from autoseg.images.files import read_image, write_labels
 from autoseg.inference.files import Report, predict_files
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options

@@ -13,7 +13,7 @@ from autoseg.cli import plan as plan_command
 from autoseg.cli import predict as predict_command
 from autoseg.cli import train as train_command
 from autoseg.errors import InputError
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.inference.models import load_models
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.stages import CaseWork, stage_input

@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg.cli import umbrella
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.schema import serialise
 from autoseg.schema.plan import Plan
 from dataset_conversion import DatasetWriter

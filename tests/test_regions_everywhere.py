@@ -10,7 +10,7 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg import pipeline
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.planning.session import load_plan
 from autoseg.schema.plan import PreviousStage
 from autoseg.workspace import Workspace

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from autoseg.errors import AutosegError, UsageError
-from autoseg.images import read_case, write_labels
+from autoseg.images.files import read_case, write_labels
 from autoseg.inference.predictor import Inputs, Prediction, Predictor
 from autoseg.raw_format import image_ending
 from autoseg.schema.geometry import Geometry

@@ -15,7 +15,7 @@ import torch
 
 from autoseg.checkpoint import Checkpoint
 from autoseg.errors import UsageError
-from autoseg.images import from_sitk, read_case, to_sitk, write_labels
+from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
 from autoseg.inference import memory, restore
 from autoseg.inference.assemble import (
     Part,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from autoseg.checkpoint import Checkpoint
 from autoseg.errors import UsageError
-from autoseg.images import is_natural
+from autoseg.images.files import is_natural
 from autoseg.interop.nnunet import is_model_folder
 from autoseg.interop.nnunet_plans import (
     ARCHITECTURES,

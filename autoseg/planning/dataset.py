@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.errors import DatasetError
-from autoseg.images import FILE_ENDINGS
+from autoseg.images.files import FILE_ENDINGS
 from autoseg.raw_format import group_channels, strip_ending
 from autoseg.raw_labels import read_labels
 from autoseg.schema.dataset import Case, Dataset

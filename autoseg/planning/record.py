@@ -11,9 +11,9 @@ import cc3d
 import numpy as np
 import numpy.typing as npt
 
-from autoseg import nifti
 from autoseg.errors import ImageError
-from autoseg.images import Array, is_natural, read_image, voxel_volume_ml
+from autoseg.images import nifti_faults
+from autoseg.images.files import Array, is_natural, read_image, voxel_volume_ml
 from autoseg.preprocessing.case import majority
 from autoseg.preprocessing.crop import nonzero_box, slices
 from autoseg.schema.dataset import Case
@@ -95,7 +95,7 @@ class Examine:
             except ImageError as error:
                 found.errors.append(str(error))
                 continue
-            hidden = nifti.hidden_faults(path) if nifti.is_nifti(path) else []
+            hidden = nifti_faults.hidden_faults(path) if nifti_faults.is_nifti(path) else []
             seen = _image_faults(array, geometry)
             found.errors.extend(f"{path}: {fault}" for fault in dict.fromkeys([*hidden, *seen]))
             if images:
@@ -128,7 +128,7 @@ class Examine:
             found.errors.append(f"{path}: a label map has one channel, this has {array.shape[0]}.")
             return None
         if array.dtype.kind == "f":
-            hidden = nifti.hidden_faults(path) if nifti.is_nifti(path) else []
+            hidden = nifti_faults.hidden_faults(path) if nifti_faults.is_nifti(path) else []
             if hidden or not np.isfinite(array).all():
                 reason = hidden[0] if hidden else "holds NaN or infinity; labels are integers."
                 found.errors.append(f"{path}: {reason}")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.errors import InputError, UsageError
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.planning.dataset import read_dataset
 from autoseg.planning.fingerprint import make_fingerprint, signature
 from autoseg.planning.folds import Fold, find_groups, make_folds, read_splits, write_splits

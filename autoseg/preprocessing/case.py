@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.errors import ImageError
-from autoseg.images import read_case, read_image
+from autoseg.images.files import read_case, read_image
 from autoseg.preprocessing.crop import Box, nonzero_box, nonzero_mask, slices
 from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.preprocessing.resample import (

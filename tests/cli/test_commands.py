@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoseg.cli import umbrella
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration, Plan
 from tests.conftest import write_dataset

@@ -13,7 +13,7 @@ from autoseg import pipeline
 from autoseg.checkpoint import save_checkpoint
 from autoseg.cli import predict as command
 from autoseg.errors import UsageError
-from autoseg.images import read_case, read_image
+from autoseg.images.files import read_case, read_image
 from autoseg.inference import memory, restore, stream
 from autoseg.inference.assemble import find_windows
 from autoseg.inference.models import Model

@@ -12,7 +12,7 @@ from autoseg import pipeline
 from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.inference import restore
 from autoseg.inference.models import Model, find_models
 from autoseg.inference.network import LoadedNetwork, NetworkSource, Options

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from autoseg import nifti
 from autoseg.errors import ImageError
+from autoseg.images import nifti_faults
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path
 
@@ -55,7 +55,7 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
     """
     if not path.is_file():
         raise ImageError(f"{path}: no such file.")
-    if nifti.is_nifti(path) and (fault := nifti.truncation(path)):
+    if nifti_faults.is_nifti(path) and (fault := nifti_faults.truncation(path)):
         raise ImageError(f"{path}: cannot be read ({fault}). Export it again.")
     try:
         image = _read(path)

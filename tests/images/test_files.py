@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg.errors import ImageError
-from autoseg.images import FILE_ENDINGS, read_case, read_image, voxel_volume_ml, write_labels
+from autoseg.images.files import FILE_ENDINGS, read_case, read_image, voxel_volume_ml, write_labels
 
 
 @pytest.mark.parametrize("ending", FILE_ENDINGS)
