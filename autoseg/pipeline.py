@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from autoseg import planned
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.parallel import default_workers
 from autoseg.planning import session
@@ -152,8 +153,8 @@ def preprocess_workspace(
         How many cases were done now.
     """
     place = Workspace(Path(workspace))
-    dataset = session.load_dataset(place)
-    chosen = configurations or tuple(session.load_plan(place).configurations.values())
+    dataset = planned.load_dataset(place)
+    chosen = configurations or tuple(planned.load_plan(place).configurations.values())
     targets = {place.preprocessed(store_key(item)): item for item in chosen}
     for case in dataset.cases:
         for path in (*case.images, *case.annotations):
@@ -200,14 +201,14 @@ def train(
     from autoseg.training.setup import batch_workers, check_unchanged, make_room
 
     place = Workspace(Path(workspace))
-    made, dataset = session.load_plan(place), session.load_dataset(place)
+    made, dataset = planned.load_plan(place), planned.load_dataset(place)
     device = find_device(device)
     job = fitting.Job(
         place=place,
         dataset=dataset,
-        folds=session.load_folds(place, dataset),
+        folds=planned.load_folds(place, dataset),
         fold=fold,
-        cases=session.load_fold(place, dataset, fold),
+        cases=planned.load_fold(place, dataset, fold),
         device=device,
         workers=batch_workers(device) if workers is None else workers,
     )
@@ -481,8 +482,8 @@ def validate(
     from autoseg import validation
 
     place = Workspace(Path(workspace))
-    dataset, run = session.load_dataset(place), place.run(configuration, fold)
-    chosen = session.load_fold(place, dataset, fold)
+    dataset, run = planned.load_dataset(place), place.run(configuration, fold)
+    chosen = planned.load_fold(place, dataset, fold)
     if not chosen.val:
         raise UsageError(f"Fold {fold} has no validation cases.")
     if not run.final.is_file():
@@ -568,16 +569,16 @@ def run(
         reuse=True,
         workers=workers,
     )
-    made = session.load_plan(Workspace(Path(workspace))).configurations[configuration]
+    made = planned.load_plan(Workspace(Path(workspace))).configurations[configuration]
     if made.previous is not None and made.previous.kind == "labels":
         place = Workspace(Path(workspace))
         for name in made.previous.names:
-            for number in range(len(session.load_folds(place, session.load_dataset(place)))):
+            for number in range(len(planned.load_folds(place, planned.load_dataset(place)))):
                 train(workspace, name, number, resume=True, epochs=epochs, device=device)
     summaries = {}
     for fold in folds:
         train(workspace, configuration, fold, resume=True, epochs=epochs, device=device)
-        if fold == session.ALL:  # every case was learnt from, none is left to score
+        if fold == planned.ALL:  # every case was learnt from, none is left to score
             continue
         folder = Workspace(Path(workspace)).run(configuration, fold).folder
         summaries[folder] = validate(workspace, configuration, fold, device=device, workers=workers)

@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from functools import cache
 
-from autoseg.planning import session
+from autoseg import planned
 from autoseg.planning.budget import Budget, make_budget, parse_duration
 from autoseg.planning.explain import Cost
 from autoseg.planning.measures import measures_of, stored_bytes
@@ -111,7 +111,7 @@ def _plan_again(
         seed=made.configurations[name].seed,
         recipe=load_recipe(made.request["recipe"]) if made.request.get("recipe") else None,
     )
-    dataset = session.load_dataset(place)
+    dataset = planned.load_dataset(place)
     measured = serialise.load(Fingerprint, place.fingerprint)
     budget = measuring_budget(device, memory, time_budget, dataset, measured)
     again = PLANNERS[made.planner](dataset, measured, budget, request)

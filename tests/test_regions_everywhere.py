@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from autoseg import pipeline
 from autoseg.images.files import read_image
-from autoseg.planning.session import load_plan
+from autoseg.planned import load_plan
 from autoseg.schema.plan import PreviousStage
 from autoseg.workspace import Workspace
 from tests.conftest import write_dataset

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from autoseg.errors import InputError, UsageError
 from autoseg.images.files import read_image
+from autoseg.planned import load_dataset, load_plan
 from autoseg.planning.dataset import read_dataset
 from autoseg.planning.fingerprint import make_fingerprint, signature
 from autoseg.planning.folds import Fold, find_groups, make_folds, read_splits, write_splits
@@ -25,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_FOLDS = 5
 SPLITS = "splits_final.json"
-ALL = "all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,48 +182,6 @@ def save(
             logger.info("The plan has changed; the earlier one is kept as %s.", kept.name)
     serialise.save(plan, place.plan)
     serialise.write_text(place.plan_text, text)
-
-
-def load_plan(place: Workspace) -> Plan:
-    """Reads the plan.
-
-    Raises:
-        InputError: There is none.
-    """
-    if not place.plan.is_file():
-        raise InputError(f"{place.plan}: no such file. Run autoseg_plan first.")
-    return serialise.load(Plan, place.plan)
-
-
-def load_dataset(place: Workspace) -> Dataset:
-    """Reads the data set's description.
-
-    Raises:
-        InputError: There is none.
-    """
-    if not place.dataset.is_file():
-        raise InputError(f"{place.dataset}: no such file. Run autoseg_plan first.")
-    return serialise.load(Dataset, place.dataset)
-
-
-def load_fold(place: Workspace, dataset: Dataset, fold: int | str) -> Fold:
-    """Cases of a fold; "all" trains on every case and validates on the same.
-
-    Raises:
-        UsageError: There is no such fold.
-    """
-    names = tuple(case.identifier for case in dataset.cases)
-    if fold == ALL:
-        return Fold(train=names, val=())
-    found = read_splits(place.splits, names)
-    if not isinstance(fold, int) or not 0 <= fold < len(found):
-        raise UsageError(f"There is no fold {fold}. There are 0 to {len(found) - 1}, and all.")
-    return found[fold]
-
-
-def load_folds(place: Workspace, dataset: Dataset) -> tuple[Fold, ...]:
-    """All folds of a workspace."""
-    return read_splits(place.splits, [case.identifier for case in dataset.cases])
 
 
 def default_configuration(root: Path) -> str:

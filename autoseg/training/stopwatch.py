@@ -9,9 +9,9 @@ import torch
 from autoseg.architectures import build_network
 from autoseg.losses import LOSSES
 from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.optimiser import build_optimiser
 from autoseg.precision import Precision, memory_format
 from autoseg.schema.plan import Configuration
-from autoseg.training.optimiser import build_optimiser
 
 
 def measure_step_s(

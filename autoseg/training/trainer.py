@@ -19,6 +19,7 @@ from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_che
 from autoseg.errors import AutosegError, UsageError
 from autoseg.losses import LOSSES
 from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.optimiser import SCHEDULES, build_optimiser, set_learning_rate
 from autoseg.precision import Precision, memory_format
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store
@@ -26,7 +27,6 @@ from autoseg.schema.plan import Configuration
 from autoseg.training import history as records
 from autoseg.training.batches import Batch, BatchMaker, prefetch
 from autoseg.training.history import Epoch
-from autoseg.training.optimiser import SCHEDULES, build_optimiser, set_learning_rate
 from autoseg.training.patches import PatchSampler
 from autoseg.workspace import Run
 

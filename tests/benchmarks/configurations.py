@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autoseg.planning.session import load_plan
+from autoseg.planned import load_plan
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration
 from autoseg.training.footprint import count_parameters

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoseg.training.optimiser import SCHEDULES
+from autoseg.optimiser import SCHEDULES
 
 
 @given(st.sampled_from(["poly", "cosine", "one_cycle"]), st.floats(0, 1))
