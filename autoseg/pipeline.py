@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoseg import planned
+from autoseg.costs.machine import find_device
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.parallel import default_workers
 from autoseg.planning import session
-from autoseg.planning.budget import find_device, make_budget, parse_duration, parse_memory
+from autoseg.planning.budget import make_budget, parse_duration, parse_memory
 from autoseg.planning.dataset import survey_dataset
 from autoseg.planning.explain import explain
 from autoseg.planning.planners import PLANNERS

@@ -7,6 +7,8 @@ from dataclasses import replace
 from functools import cache
 
 from autoseg import planned
+from autoseg.costs.step_time import measure_step_s
+from autoseg.costs.training_memory import count_parameters, training_footprint
 from autoseg.planning.budget import Budget, make_budget, parse_duration
 from autoseg.planning.explain import Cost
 from autoseg.planning.measures import measures_of, stored_bytes
@@ -18,9 +20,7 @@ from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
-from autoseg.training.footprint import count_parameters, training_footprint
 from autoseg.training.setup import with_epochs
-from autoseg.training.stopwatch import measure_step_s
 from autoseg.workspace import Workspace
 
 logger = logging.getLogger(__name__)

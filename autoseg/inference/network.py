@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from autoseg.architectures import HasHead
+from autoseg.costs.prediction_memory import forward_bytes
 from autoseg.errors import UsageError
 from autoseg.inference.execution import Choice, choose
-from autoseg.inference.memory import forward_bytes
 from autoseg.inference.mirroring import mirrored
 from autoseg.inference.models import Model
 from autoseg.inference.restore import Head

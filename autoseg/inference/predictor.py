@@ -14,9 +14,10 @@ import SimpleITK as sitk
 import torch
 
 from autoseg.checkpoint import Checkpoint
+from autoseg.costs import prediction_memory
 from autoseg.errors import UsageError
 from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
-from autoseg.inference import memory, restore
+from autoseg.inference import restore
 from autoseg.inference.assemble import (
     Part,
     assemble_labels,
@@ -172,7 +173,7 @@ class Predictor:
 
     def preprocess(self, image: Floats, geometry: Geometry, name: str = "image") -> Inputs:
         """The image as each configuration wants it, by `store_key`."""
-        memory.check_image(name, geometry, len(image), self.options.memory_bytes)
+        prediction_memory.check_image(name, geometry, len(image), self.options.memory_bytes)
         return {
             key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()
@@ -200,7 +201,7 @@ class Predictor:
             for network in group
         )
         device = torch.device(self.options.device)
-        left = memory.left_for_sums(device, self.options.memory_bytes, forward)
+        left = prediction_memory.left_for_sums(device, self.options.memory_bytes, forward)
         work = CaseWork(cases=inputs, memory_bytes=left)
         try:
             labels = self._predict_work(work, geometry, box, target)

@@ -12,9 +12,10 @@ import torch
 from autoseg import pipeline
 from autoseg.checkpoint import save_checkpoint
 from autoseg.cli import predict as command
+from autoseg.costs import prediction_memory
 from autoseg.errors import UsageError
 from autoseg.images.files import read_case, read_image
-from autoseg.inference import memory, restore, stream
+from autoseg.inference import restore, stream
 from autoseg.inference.assemble import find_windows
 from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
@@ -110,7 +111,7 @@ def test_memory_changes_no_voxel(kind, monkeypatch):
         return seen[-1]
 
     def predict(sums):
-        monkeypatch.setattr(memory, "left_for_sums", lambda *_: sums)
+        monkeypatch.setattr(prediction_memory, "left_for_sums", lambda *_: sums)
         predictor = Predictor(models, Options())
         without = predictor.predict_array(image, geometry)
         found = predictor.predict_array(image, geometry, probabilities=True)

@@ -88,5 +88,5 @@ def test_pieces_change_nothing(monkeypatch):
     case, geometry = noise(1, *SHAPE), make_geometry(SHAPE)
     predictor = Predictor([model(0, tile_sums="float16")], OPTIONS)
     whole = predictor.predict_array(case, geometry).labels
-    monkeypatch.setattr("autoseg.inference.memory.left_for_sums", lambda *_: 200_000)
+    monkeypatch.setattr("autoseg.costs.prediction_memory.left_for_sums", lambda *_: 200_000)
     assert np.array_equal(predictor.predict_array(case, geometry).labels, whole)

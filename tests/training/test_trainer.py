@@ -183,7 +183,7 @@ def test_variants_train(tmp_path, configuration, kind):
 
 
 def test_the_stopwatch_measures_seconds():
-    from autoseg.training.stopwatch import measure_step_s
+    from autoseg.costs.step_time import measure_step_s
 
     for labels in (make_configuration().labels, REGIONS):
         loss = "dice_binary_cross_entropy" if labels.has_regions else "dice_cross_entropy"

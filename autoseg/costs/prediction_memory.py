@@ -9,11 +9,11 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg.architectures import HasHead, build_network
+from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
 from autoseg.errors import ImageError
 from autoseg.precision import memory_format
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import Configuration
-from autoseg.tracing import PROCESS_BYTES, LiveBytes
 
 FREE_SHARE = 0.8
 """Share of the free memory that is taken where nobody says how much."""

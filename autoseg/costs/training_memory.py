@@ -8,12 +8,12 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg.architectures import build_network
+from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
 from autoseg.losses import LOSSES
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.precision import memory_format
 from autoseg.preprocessing.store import CACHE_BYTES, SMALL_BYTES
 from autoseg.schema.plan import Configuration
-from autoseg.tracing import PROCESS_BYTES, LiveBytes
 
 SLACK_PER_PARAMETER = 1.6
 SLACK_PER_ACTIVATION = 0.5

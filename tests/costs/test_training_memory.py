@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from autoseg.costs.training_memory import count_parameters, trace_step, training_footprint
 from autoseg.planning.families import FAMILIES
 from autoseg.planning.topology import make_topology
 from autoseg.schema import serialise
-from autoseg.training.footprint import count_parameters, trace_step, training_footprint
 from tests.conftest import ROOT, make_configuration
 
 # The high-water mark of the process itself: ru_maxrss begins with that of the process that forked.
@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration
-from autoseg.training.stopwatch import measure_step_s
+from autoseg.costs.step_time import measure_step_s
 item = serialise.load(Configuration, Path(sys.argv[1]))
 measure_step_s(item, device="cpu", repeats=2, limit_s=60)
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))
