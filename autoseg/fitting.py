@@ -12,13 +12,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from autoseg.checkpoint import Checkpoint, Provenance
+from autoseg.datasets.folds import Fold
 from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network
 from autoseg.inference.stages import CaseWork, stage_input
 from autoseg.model_card import write_card
 from autoseg.parallel import default_workers
-from autoseg.planning.folds import Fold
 from autoseg.preprocessing.case import PreprocessedCase
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key

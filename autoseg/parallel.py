@@ -20,7 +20,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PRELOAD = ["autoseg.planning.record", "autoseg.preprocessing.store"]
+_PRELOAD = ["autoseg.datasets.examination", "autoseg.preprocessing.store"]
 FEW_ITEMS = 3
 """So few items are done before a process has started."""
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Literal
 
 from autoseg import planned
 from autoseg.costs.machine import find_device
+from autoseg.datasets.folder import survey_dataset
+from autoseg.datasets.recipes import apply_recipe, load_recipe
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.parallel import default_workers
 from autoseg.planning import session
 from autoseg.planning.budget import make_budget, parse_duration, parse_memory
-from autoseg.planning.dataset import survey_dataset
 from autoseg.planning.explain import explain
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.request import Request
-from autoseg.planning.recipes import apply_recipe, load_recipe
 from autoseg.preprocessing.store import preprocess_cases, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
@@ -288,12 +288,12 @@ def predict(
     Returns:
         What was written, skipped and what failed.
     """
+    from autoseg.datasets.file_names import input_cases
     from autoseg.inference.files import find_targets, predict_files
     from autoseg.inference.models import find_models, load_models
     from autoseg.inference.network import Options
     from autoseg.inference.predictor import Predictor
     from autoseg.inference.roi import RegionOfInterest
-    from autoseg.raw_format import input_cases
 
     if bool(roi) != (roi_model is not None):
         raise UsageError("--roi LABELS and --roi-model MODEL need each other.")

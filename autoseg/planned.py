@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from autoseg.datasets.folds import Fold, read_splits
 from autoseg.errors import InputError, UsageError
-from autoseg.planning.folds import Fold, read_splits
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.plan import Plan

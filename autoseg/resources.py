@@ -9,13 +9,13 @@ from functools import cache
 from autoseg import planned
 from autoseg.costs.step_time import measure_step_s
 from autoseg.costs.training_memory import count_parameters, training_footprint
+from autoseg.datasets.recipes import load_recipe
 from autoseg.planning.budget import Budget, make_budget, parse_duration
 from autoseg.planning.explain import Cost
 from autoseg.planning.measures import measures_of, stored_bytes
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.clock import estimate_step_s
 from autoseg.planning.planners.request import Request
-from autoseg.planning.recipes import load_recipe
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoseg.checkpoint import load_checkpoint
+from autoseg.datasets.file_names import image_ending
 from autoseg.images.files import read_image, write_labels
 from autoseg.inference.files import Report, predict_files
 from autoseg.inference.models import load_models
@@ -16,7 +17,6 @@ from autoseg.inference.network import Options
 from autoseg.inference.predictor import Predictor
 from autoseg.model_card import write_card
 from autoseg.preprocessing.case import read_reference
-from autoseg.raw_format import image_ending
 from autoseg.report.overlay import Panel, draw_overlays
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset

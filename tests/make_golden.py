@@ -10,8 +10,8 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from autoseg.planning.dataset import read_dataset
-from autoseg.planning.fingerprint import make_fingerprint
+from autoseg.datasets.fingerprint import make_fingerprint
+from autoseg.datasets.folder import read_dataset
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.request import Request
 from autoseg.schema import serialise

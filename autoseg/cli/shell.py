@@ -89,7 +89,7 @@ class ListRecipes(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         """Prints a line per recipe."""
-        from autoseg.planning.recipes import list_recipes
+        from autoseg.datasets.recipes import list_recipes
 
         recipes = list_recipes()
         width = max(len(name) for name, _ in recipes)

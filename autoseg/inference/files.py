@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from autoseg.datasets.file_names import image_ending
 from autoseg.errors import AutosegError, UsageError
 from autoseg.images.files import read_case, write_labels
 from autoseg.inference.predictor import Inputs, Prediction, Predictor
-from autoseg.raw_format import image_ending
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path, remove_leftovers
 

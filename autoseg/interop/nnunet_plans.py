@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from autoseg.datasets.label_table import read_labels
 from autoseg.errors import InputError
-from autoseg.raw_labels import read_labels
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training
 from autoseg.schema.plan import (

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.datasets.fingerprint import make_fingerprint, signature
+from autoseg.datasets.folder import read_dataset
+from autoseg.datasets.folds import Fold, find_groups, make_folds, read_splits, write_splits
+from autoseg.datasets.recipes import apply_recipe
 from autoseg.errors import InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.planned import load_dataset, load_plan
-from autoseg.planning.dataset import read_dataset
-from autoseg.planning.fingerprint import make_fingerprint, signature
-from autoseg.planning.folds import Fold, find_groups, make_folds, read_splits, write_splits
-from autoseg.planning.recipes import apply_recipe
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint

@@ -29,11 +29,11 @@ import torch
 
 from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance
+from autoseg.datasets.recipes import load_recipe
 from autoseg.inference import restore
 from autoseg.inference.assemble import Part, assemble_labels, find_windows
 from autoseg.inference.restore import ArraySource
 from autoseg.interop.nnunet_export import export_nnunet
-from autoseg.planning.recipes import load_recipe
 from autoseg.preprocessing.case import Restoration
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training

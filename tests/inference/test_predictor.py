@@ -11,6 +11,7 @@ import torch
 from autoseg import pipeline
 from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
+from autoseg.datasets.file_names import input_cases
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.inference import restore
@@ -19,7 +20,6 @@ from autoseg.inference.network import LoadedNetwork, NetworkSource, Options
 from autoseg.inference.predictor import Predictor
 from autoseg.inference.stream import NetworkInput
 from autoseg.preprocessing.case import preprocess_array
-from autoseg.raw_format import input_cases
 from autoseg.schema.labels import LabelClass, LabelScheme
 from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_configuration, make_geometry

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoseg.cli import plan as plan_command
+from autoseg.datasets.recipes import apply_recipe, list_recipes, load_recipe
 from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.explain import Cost, duration, explain
 from autoseg.planning.memory import BASE_BYTES
@@ -14,7 +15,6 @@ from autoseg.planning.planners.auto import EVERYTHING, TRANSFORMERS, plan_auto
 from autoseg.planning.planners.clock import work_of
 from autoseg.planning.planners.request import Request, parse_configuration
 from autoseg.planning.planners.slices import count_slices, find_planes
-from autoseg.planning.recipes import apply_recipe, list_recipes, load_recipe
 from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.labels import LabelClass, LabelScheme

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from autoseg.datasets.folder import read_dataset
 from autoseg.errors import InputError
-from autoseg.planning.dataset import read_dataset
 from autoseg.preprocessing import store as module
 from autoseg.preprocessing.case import preprocess_case
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key

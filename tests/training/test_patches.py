@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoseg.planning.dataset import read_dataset
+from autoseg.datasets.folder import read_dataset
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, StoredCase, preprocess_cases
 from autoseg.training.patches import PatchSampler, read_box

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from autoseg.checkpoint import Provenance, load_checkpoint
+from autoseg.datasets.folder import read_dataset
 from autoseg.errors import UsageError
-from autoseg.planning.dataset import read_dataset
 from autoseg.preprocessing.store import Store, preprocess_cases
 from autoseg.schema.plan import Configuration
 from autoseg.training.trainer import Task, Trainer

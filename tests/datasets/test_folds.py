@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoseg.datasets.folds import find_groups, make_folds, read_splits, write_splits
 from autoseg.errors import InputError, UsageError
-from autoseg.planning.folds import find_groups, make_folds, read_splits, write_splits
 
 names = st.lists(st.integers(0, 60), min_size=8, max_size=40, unique=True)
 

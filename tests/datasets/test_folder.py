@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from autoseg.planning.dataset import read_dataset
-from autoseg.planning.fingerprint import make_fingerprint
+from autoseg.datasets.fingerprint import make_fingerprint
+from autoseg.datasets.folder import read_dataset
 from dataset_conversion import DatasetWriter
 from tests.conftest import write_dataset
 

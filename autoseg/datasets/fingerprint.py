@@ -9,9 +9,9 @@ from itertools import combinations
 
 import numpy as np
 
+from autoseg.datasets.examination import Examination, Examine, Foreground
 from autoseg.errors import DatasetError
 from autoseg.parallel import map_unordered
-from autoseg.planning.record import Examination, Examine, Foreground
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.plan import IntensityStatistics

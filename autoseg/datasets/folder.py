@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from autoseg.datasets.file_names import group_channels, strip_ending
+from autoseg.datasets.label_table import read_labels
 from autoseg.errors import DatasetError
 from autoseg.images.files import FILE_ENDINGS
-from autoseg.raw_format import group_channels, strip_ending
-from autoseg.raw_labels import read_labels
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.labels import LabelScheme
 
