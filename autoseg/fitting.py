@@ -16,7 +16,7 @@ from autoseg.datasets.folds import Fold
 from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network
-from autoseg.inference.stages import CaseWork, stage_input
+from autoseg.inference.previous_stages import CaseWork, stage_input
 from autoseg.model_card import write_card
 from autoseg.parallel import default_workers
 from autoseg.preprocessing.case import PreprocessedCase

@@ -293,7 +293,7 @@ def predict(
     from autoseg.inference.models import find_models, load_models
     from autoseg.inference.network import Options
     from autoseg.inference.predictor import Predictor
-    from autoseg.inference.roi import RegionOfInterest
+    from autoseg.inference.region_of_interest import RegionOfInterest
 
     if bool(roi) != (roi_model is not None):
         raise UsageError("--roi LABELS and --roi-model MODEL need each other.")

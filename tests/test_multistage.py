@@ -16,7 +16,7 @@ from autoseg.errors import InputError
 from autoseg.images.files import read_image
 from autoseg.inference.models import load_models
 from autoseg.inference.network import LoadedNetwork, Options
-from autoseg.inference.stages import CaseWork, stage_input
+from autoseg.inference.previous_stages import CaseWork, stage_input
 from autoseg.planned import load_plan
 from autoseg.preprocessing.case import preprocess_case
 from autoseg.preprocessing.stage_store import StageStore

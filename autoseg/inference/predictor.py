@@ -25,9 +25,10 @@ from autoseg.inference.assemble import (
     find_windows,
 )
 from autoseg.inference.models import Model, find_models, load_models
-from autoseg.inference.network import LoadedNetwork, Options, SumsOverflowError, load_network
-from autoseg.inference.roi import RegionOfInterest
-from autoseg.inference.stages import CaseWork, network_source
+from autoseg.inference.network import LoadedNetwork, Options, load_network
+from autoseg.inference.network_source import SumsOverflowError
+from autoseg.inference.previous_stages import CaseWork, network_source
+from autoseg.inference.region_of_interest import RegionOfInterest
 from autoseg.preprocessing.case import PreprocessedCase, preprocess_array, to_image
 from autoseg.schema.geometry import Geometry
 

@@ -20,7 +20,7 @@ from autoseg.inference.assemble import find_windows
 from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.predictor import Predictor
-from autoseg.inference.roi import RegionOfInterest
+from autoseg.inference.region_of_interest import RegionOfInterest
 from autoseg.preprocessing.case import preprocess_array
 from autoseg.schema.geometry import geometry_differences
 from autoseg.schema.labels import LabelClass, LabelScheme

@@ -16,7 +16,8 @@ from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.inference import restore
 from autoseg.inference.models import Model, find_models
-from autoseg.inference.network import LoadedNetwork, NetworkSource, Options
+from autoseg.inference.network import LoadedNetwork, Options
+from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.predictor import Predictor
 from autoseg.inference.stream import NetworkInput
 from autoseg.preprocessing.case import preprocess_array

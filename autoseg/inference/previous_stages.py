@@ -16,7 +16,8 @@ from autoseg.inference.assemble import (
     assemble_probabilities,
     find_windows,
 )
-from autoseg.inference.network import LoadedNetwork, NetworkSource
+from autoseg.inference.network import LoadedNetwork
+from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.stream import NetworkInput
 from autoseg.preprocessing.case import PreprocessedCase, to_grid, to_image, with_image_labels
 from autoseg.preprocessing.store import store_key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,33 @@ from autoseg.errors import UsageError
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelScheme
 
-if TYPE_CHECKING:
-    from autoseg.inference.predictor import Predictor
-
 logger = logging.getLogger(__name__)
 
 MARGIN_MM = 20.0
 """Margin around the region (TotalSegmentator's)."""
+
+
+class LabelMap(Protocol):
+    """A prediction."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.integer]:
+        """[z, y, x]."""
+
+
+class Finder(Protocol):
+    """A model that finds a region, such as a `Predictor`."""
+
+    @property
+    def labels(self) -> LabelScheme:
+        """Its labels."""
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the images that it sees."""
+
+    def predict_array(self, image: npt.NDArray[np.float32], geometry: Geometry) -> LabelMap:
+        """Predicts an image [c, z, y, x]."""
 
 
 class RegionOfInterest:
@@ -34,9 +54,7 @@ class RegionOfInterest:
         UsageError: The model does not have a label.
     """
 
-    def __init__(
-        self, finder: Predictor, labels: Sequence[str], margin_mm: float = MARGIN_MM
-    ) -> None:
+    def __init__(self, finder: Finder, labels: Sequence[str], margin_mm: float = MARGIN_MM) -> None:
         if not margin_mm >= 0:
             raise UsageError(f"--roi-margin {margin_mm}: expected millimetres, 0 or more.")
         self._finder = finder

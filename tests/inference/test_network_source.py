@@ -10,7 +10,8 @@ import torch
 
 from autoseg.inference import restore
 from autoseg.inference.models import Model
-from autoseg.inference.network import LoadedNetwork, NetworkSource, Options
+from autoseg.inference.network import LoadedNetwork, Options
+from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.predictor import Predictor
 from autoseg.inference.stream import NetworkInput
 from autoseg.inference.tiles import gaussian_weights, tile_starts
