@@ -10,8 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from autoseg.inference.stream import SLICES_AT_A_TIME, VOXELS_AT_A_TIME
-from autoseg.inference.tiles import gaussian_weights, tile_starts
+from autoseg.inference.streaming.tile_stream import SLICES_AT_A_TIME, VOXELS_AT_A_TIME
+from autoseg.inference.streaming.tiles import gaussian_weights, tile_starts
 from autoseg.preprocessing.case import CaseTrace
 from autoseg.preprocessing.crop import slices
 from autoseg.preprocessing.resample import coarse_axis, resample_volume

@@ -13,9 +13,9 @@ from autoseg.architectures import HasHead
 from autoseg.costs.prediction_memory import forward_bytes
 from autoseg.errors import UsageError
 from autoseg.inference.execution import Choice, choose
-from autoseg.inference.mirroring import mirrored
 from autoseg.inference.models import Model
-from autoseg.inference.stream import Tiling
+from autoseg.inference.streaming.mirroring import mirrored
+from autoseg.inference.streaming.tile_stream import Tiling
 from autoseg.preprocessing.store import store_key
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from autoseg.inference.network import LoadedNetwork
-from autoseg.inference.restore import Head
-from autoseg.inference.stream import Box, NetworkInput, Schedule, TileStream
+from autoseg.inference.streaming.grid_planes import Head
+from autoseg.inference.streaming.tile_stream import Box, NetworkInput, Schedule, TileStream
 
 
 class SumsOverflowError(ArithmeticError):

@@ -17,18 +17,18 @@ from autoseg.checkpoint import Checkpoint
 from autoseg.costs import prediction_memory
 from autoseg.errors import UsageError
 from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
-from autoseg.inference import restore
-from autoseg.inference.assemble import (
-    Part,
-    assemble_labels,
-    assemble_probabilities,
-    find_windows,
-)
 from autoseg.inference.models import Model, find_models, load_models
 from autoseg.inference.network import LoadedNetwork, Options, load_network
 from autoseg.inference.network_source import SumsOverflowError
 from autoseg.inference.previous_stages import CaseWork, network_source
 from autoseg.inference.region_of_interest import RegionOfInterest
+from autoseg.inference.streaming import decisions
+from autoseg.inference.streaming.label_map import (
+    Part,
+    assemble_labels,
+    assemble_probabilities,
+    find_windows,
+)
 from autoseg.preprocessing.case import PreprocessedCase, preprocess_array, to_image
 from autoseg.schema.geometry import Geometry
 
@@ -229,7 +229,7 @@ class Predictor:
             for key, group in self._groups.items()
         ]
         windows = find_windows(parts, self.labels, work.memory_bytes)
-        table = restore.values_of_winners(self.labels)
+        table = decisions.label_values(self.labels)
         if len(parts) == 1 and target is None:
             return assemble_labels(parts[0], self.labels, table, windows)
         return assemble_probabilities(parts, self.labels, table, windows, target)

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from autoseg.inference import restore
-from autoseg.inference.assemble import (
+from autoseg.inference.network import LoadedNetwork
+from autoseg.inference.network_source import NetworkSource
+from autoseg.inference.streaming import decisions
+from autoseg.inference.streaming.label_map import (
     Part,
     assemble_labels,
     assemble_probabilities,
     find_windows,
 )
-from autoseg.inference.network import LoadedNetwork
-from autoseg.inference.network_source import NetworkSource
-from autoseg.inference.stream import NetworkInput
+from autoseg.inference.streaming.tile_stream import NetworkInput
 from autoseg.preprocessing.case import PreprocessedCase, to_grid, to_image, with_image_labels
 from autoseg.preprocessing.store import store_key
 from autoseg.schema.plan import Configuration
@@ -112,7 +112,7 @@ def _one_stage(
         restoration=to_image(here) if on_image else to_grid(here, target),
     )
     windows = find_windows([part], scheme, work.memory_bytes)
-    table = restore.indices_of_winners(scheme)
+    table = decisions.label_indices(scheme)
     if stage.kind == "probabilities":
         found = np.zeros((scheme.num_outputs, *target.shape), dtype=np.float32)
         assemble_probabilities([part], scheme, table, windows, found)

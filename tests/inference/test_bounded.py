@@ -15,12 +15,12 @@ from autoseg.cli import predict as command
 from autoseg.costs import prediction_memory
 from autoseg.errors import UsageError
 from autoseg.images.files import read_case, read_image
-from autoseg.inference import restore, stream
-from autoseg.inference.assemble import find_windows
 from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.predictor import Predictor
 from autoseg.inference.region_of_interest import RegionOfInterest
+from autoseg.inference.streaming import grid_planes, tile_stream
+from autoseg.inference.streaming.label_map import find_windows
 from autoseg.preprocessing.case import preprocess_array
 from autoseg.schema.geometry import geometry_differences
 from autoseg.schema.labels import LabelClass, LabelScheme
@@ -84,8 +84,8 @@ def plain_labels(checkpoint, image, geometry):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    monkeypatch.setattr(stream, "VOXELS_AT_A_TIME", 2**13)
-    monkeypatch.setitem(restore.VOXELS_AT_A_TIME, "cpu", 500)
+    monkeypatch.setattr(tile_stream, "VOXELS_AT_A_TIME", 2**13)
+    monkeypatch.setitem(grid_planes.VOXELS_AT_A_TIME, "cpu", 500)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -229,7 +229,7 @@ def test_a_cropped_geometry_is_where_the_voxels_were(tmp_path):
 def test_a_region_that_is_not_found_means_the_whole_image():
     image, geometry = noise(1, 30, 44, 40), make_geometry((30, 44, 40))
     region = RegionOfInterest(Finder(found=False), ["1"])
-    assert region.find(image, geometry) == restore.whole(geometry.shape)
+    assert region.find(image, geometry) == grid_planes.whole(geometry.shape)
     with pytest.raises(UsageError, match="the coarse model has no such label"):
         RegionOfInterest(Finder(found=True), ["spleens"])
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg.inference import restore
 from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.predictor import Predictor
-from autoseg.inference.stream import NetworkInput
-from autoseg.inference.tiles import gaussian_weights, tile_starts
+from autoseg.inference.streaming import grid_planes
+from autoseg.inference.streaming.tile_stream import NetworkInput
+from autoseg.inference.streaming.tiles import gaussian_weights, tile_starts
 from tests.conftest import make_geometry
 from tests.inference.test_predictor import model, noise
 
@@ -35,7 +35,7 @@ def logits(parts, **options) -> torch.Tensor:
     """[outputs, z, y, x] of our stream."""
     source = NetworkInput(image=image())
     mean = NetworkSource(((part, source) for part in parts), **options)
-    planes = mean.planes(0, reverse=False, window=restore.whole(SHAPE))
+    planes = mean.planes(0, reverse=False, window=grid_planes.whole(SHAPE))
     return torch.stack([mean.head(plane.flatten(0, 1)) for plane in planes]).movedim(2, 0)
 
 

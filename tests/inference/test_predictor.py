@@ -14,12 +14,12 @@ from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_che
 from autoseg.datasets.file_names import input_cases
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images.files import read_image
-from autoseg.inference import restore
 from autoseg.inference.models import Model, find_models
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.predictor import Predictor
-from autoseg.inference.stream import NetworkInput
+from autoseg.inference.streaming import grid_planes
+from autoseg.inference.streaming.tile_stream import NetworkInput
 from autoseg.preprocessing.case import preprocess_array
 from autoseg.schema.labels import LabelClass, LabelScheme
 from tests import plain
@@ -172,7 +172,7 @@ def test_two_folds_average_their_logits():
             for item in networks
         )
     mean = NetworkSource((item, source) for item in networks)
-    planes = list(mean.planes(0, reverse=False, window=restore.whole(source.shape)))
+    planes = list(mean.planes(0, reverse=False, window=grid_planes.whole(source.shape)))
     found = torch.stack([mean.head(plane.flatten(0, 1)) for plane in planes])
     assert np.allclose(found.permute(2, 0, 1).flatten(), expected.ravel(), atol=1e-5)
     labels = Predictor([first, second], options).predict_array(image, geometry).labels

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from autoseg.inference.tiles import gaussian_weights, tile_starts
+from autoseg.inference.streaming.tiles import gaussian_weights, tile_starts
 from autoseg.preprocessing.slices import neighbours
 
 SLICES_AT_A_TIME = 8

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from autoseg.inference.stream import Box
+from autoseg.inference.streaming.decisions import argmax
+from autoseg.inference.streaming.tile_stream import Box
 from autoseg.preprocessing.case import Restoration
 from autoseg.preprocessing.resample import linear_taps, nearest_index
 from autoseg.schema.labels import LabelScheme
@@ -25,7 +26,6 @@ from autoseg.schema.labels import LabelScheme
 VOXELS_AT_A_TIME = {"cpu": 2**11, "cuda": 2**18, "mps": 2**16}
 """Voxels whose logits are computed at a time: on CPUs as many as their caches hold."""
 
-MAX_EXPONENT = 80.0
 
 Floats = npt.NDArray[np.float32]
 
@@ -190,7 +190,7 @@ class GridPlanes:
         return self._source.num_tiles(self._axis, self._window)
 
     def labels(self) -> Iterator[tuple[int, npt.NDArray[np.integer]]]:
-        """Yields the position of a plane and its winners [u, v]: see `winners`."""
+        """Yields the position of a plane and its winners [u, v]: see `argmax`."""
         for position, low, high, weight in self._pairs():
             same = self._uniform(low.winners, high.winners)
             plane = low.winners[self._rows.low[:, None], self._columns.low[None]]
@@ -199,7 +199,7 @@ class GridPlanes:
                 features = _between(low.features, high.features, weight)
                 for part in _pieces(len(rows), features.device):
                     logits = self._logits(features, rows[part], columns[part])
-                    found = winners(logits, self._scheme).cpu().numpy()
+                    found = argmax(logits, self._scheme).cpu().numpy()
                     plane[rows[part], columns[part]] = found
             yield position, plane
 
@@ -234,7 +234,7 @@ class GridPlanes:
     def _decide(self, plane: Tensor) -> npt.NDArray[np.integer]:
         flat = plane.flatten(0, 1)
         parts = [
-            winners(self._source.head(part), self._scheme)
+            argmax(self._source.head(part), self._scheme)
             for part in torch.split(flat, VOXELS_AT_A_TIME[plane.device.type])
         ]
         result: npt.NDArray[np.integer]
@@ -299,46 +299,6 @@ def _pieces(count: int, device: torch.device) -> Iterator[slice]:
     size = VOXELS_AT_A_TIME[device.type]
     for first in range(0, count, size):
         yield slice(first, min(first + size, count))
-
-
-def winners(logits: Tensor, scheme: LabelScheme) -> Tensor:
-    """Which channel decides a voxel: [n] of [n, outputs].
-
-    For labels it is the channel with the largest logit. For regions it is one more than the last
-    channel above 0, which paints over the others, and 0 where there is none. Either way what wins
-    at several points wins between them.
-    """
-    dtype = torch.uint8 if logits.shape[1] < 2**8 else torch.int16
-    if not scheme.has_regions:
-        if logits.device.type == "cpu":  # several times faster than torch's
-            return torch.from_numpy(logits.numpy().argmax(1)).to(dtype)
-        return logits.argmax(1).to(dtype)
-    position = torch.arange(1, logits.shape[1] + 1, device=logits.device)
-    return ((logits > 0) * position).amax(1).to(dtype)
-
-
-def values_of_winners(scheme: LabelScheme) -> npt.NDArray[np.integer]:
-    """Raw label value of each result of `winners`."""
-    values = scheme.regions_order or scheme.foreground_values
-    return np.asarray((0, *values), dtype=scheme.output_dtype())
-
-
-def indices_of_winners(scheme: LabelScheme) -> npt.NDArray[np.integer]:
-    """Label index of each result of `winners`."""
-    position = {value: index + 1 for index, value in enumerate(scheme.foreground_values)}
-    values = scheme.regions_order or scheme.foreground_values
-    dtype = np.uint8 if scheme.num_indices < 2**8 else np.uint16
-    return np.asarray([0, *(position.get(value, 0) for value in values)], dtype=dtype)
-
-
-def probabilities(logits: Tensor, scheme: LabelScheme) -> Tensor:
-    """Softmax, or sigmoid of regions: [n, outputs]."""
-    if not scheme.has_regions:
-        return logits.softmax(1)
-    if logits.device.type == "cpu":  # torch's depends on the place within the array
-        exponents = np.clip(-logits.numpy(), -MAX_EXPONENT, MAX_EXPONENT)
-        return torch.from_numpy(1 / (1 + np.exp(exponents)))
-    return logits.sigmoid()
 
 
 def whole(shape: Sequence[int]) -> Box:

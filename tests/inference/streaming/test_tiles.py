@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoseg.inference.mirroring import mirrored
-from autoseg.inference.tiles import axis_starts, gaussian_weights, tile_starts
+from autoseg.inference.streaming.mirroring import mirrored
+from autoseg.inference.streaming.tiles import axis_starts, gaussian_weights, tile_starts
 from tests.streamed import sliding_window
 
 

@@ -9,24 +9,29 @@ import pytest
 import torch
 
 from autoseg.errors import UsageError
-from autoseg.inference import restore, stream
-from autoseg.inference.assemble import Part, assemble_labels, assemble_probabilities, find_windows
-from autoseg.inference.mirroring import mirrored
-from autoseg.inference.restore import ArraySource, Head
-from autoseg.inference.stream import NetworkInput, Schedule, TileStream, Tiling
+from autoseg.inference.streaming import decisions, grid_planes, tile_stream
+from autoseg.inference.streaming.grid_planes import ArraySource, Head
+from autoseg.inference.streaming.label_map import (
+    Part,
+    assemble_labels,
+    assemble_probabilities,
+    find_windows,
+)
+from autoseg.inference.streaming.mirroring import mirrored
+from autoseg.inference.streaming.tile_stream import NetworkInput, Schedule, TileStream, Tiling
 from autoseg.preprocessing.case import preprocess_array, to_grid, to_image
 from autoseg.schema.geometry import Geometry
 from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_configuration
 
-WHOLE = restore.whole
+WHOLE = grid_planes.whole
 SHAPE = (23, 30, 26)
 
 
 @pytest.fixture(autouse=True)
 def _few_tiles_at_a_time(monkeypatch):
-    monkeypatch.setattr(stream, "VOXELS_AT_A_TIME", 4000)
-    monkeypatch.setitem(restore.VOXELS_AT_A_TIME, "cpu", 300)
+    monkeypatch.setattr(tile_stream, "VOXELS_AT_A_TIME", 4000)
+    monkeypatch.setitem(grid_planes.VOXELS_AT_A_TIME, "cpu", 300)
 
 
 def network(seed: int = 0, channels: int = 2, outputs: int = 3, dims: int = 3):
@@ -157,7 +162,7 @@ def test_restored_labels_and_probabilities_are_those_of_the_plain_way(changes, s
     trace, rng = traced(changes)
     logits = rng.normal(0, 3, (scheme.num_outputs, *trace.shape)).astype(np.float32)
     expected = plain.restore_prediction(logits, trace, scheme)
-    table = restore.values_of_winners(scheme)
+    table = decisions.label_values(scheme)
     part = Part(source=ArraySource(logits), restoration=to_image(trace))
     for axis in range(3):
         windows = replace(find_windows([part], scheme), axis=axis)
@@ -178,7 +183,7 @@ def test_another_configurations_grid_is_reached_as_the_plain_way_does(changes):
     expected = plain.transfer(logits, trace, target).argmax(axis=0)
     part = Part(source=ArraySource(logits), restoration=to_grid(trace, target))
     windows = find_windows([part], SCHEME)
-    found = assemble_labels(part, SCHEME, restore.indices_of_winners(SCHEME), windows)
+    found = assemble_labels(part, SCHEME, decisions.label_indices(SCHEME), windows)
     assert found.shape == target.shape
     assert (found == expected).mean() > 0.9999
 
@@ -194,7 +199,7 @@ def test_a_head_and_its_features_give_the_logits_labels():
     source.head = Head(weight=weight, bias=bias)
     part = Part(source=source, restoration=to_image(trace))
     windows = find_windows([part], SCHEME)
-    found = assemble_labels(part, SCHEME, restore.values_of_winners(SCHEME), windows)
+    found = assemble_labels(part, SCHEME, decisions.label_values(SCHEME), windows)
     expected = plain.restore_prediction(logits.astype(np.float32), trace, SCHEME)
     assert (found == expected).mean() > 0.9999
 
@@ -203,7 +208,7 @@ def test_pieces_change_nothing_and_too_little_memory_is_refused():
     trace, rng = traced(CONFIGURATIONS["coarser"])
     logits = rng.normal(0, 3, (3, *trace.shape)).astype(np.float32)
     part = Part(source=ArraySource(logits), restoration=to_image(trace))
-    table = restore.values_of_winners(SCHEME)
+    table = decisions.label_values(SCHEME)
     whole = find_windows([part], SCHEME)
     assert len(whole.boxes) == 1
     few = find_windows([part], SCHEME, memory_bytes=3 * 4 * 40)

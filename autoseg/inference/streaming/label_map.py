@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from autoseg.errors import UsageError
-from autoseg.inference import restore
-from autoseg.inference.restore import GridPlanes, PlaneSource
-from autoseg.inference.stream import Box
+from autoseg.inference.streaming import decisions, grid_planes
+from autoseg.inference.streaming.grid_planes import GridPlanes, PlaneSource
+from autoseg.inference.streaming.tile_stream import Box
 from autoseg.preprocessing.case import Restoration
 from autoseg.schema.labels import LabelScheme
 
@@ -62,7 +62,7 @@ def find_windows(
     """
     shape = parts[0].restoration.other_shape
     axes = range(3)
-    everything = restore.whole(shape)
+    everything = grid_planes.whole(shape)
     own = parts[0].source.axis
     if len(parts) == 1 and own is not None:
         axis = parts[0].restoration.axes[own]
@@ -95,7 +95,7 @@ def assemble_labels(
     Args:
         part: The models.
         scheme: Their labels.
-        table: Value of each winner (see `restore.winners`).
+        table: Value of each winner (see `decisions.argmax`).
         windows: How to go through the case.
 
     Returns:
@@ -126,7 +126,7 @@ def assemble_probabilities(
     Args:
         parts: The models.
         scheme: Their labels.
-        table: Value of each winner (see `restore.winners`).
+        table: Value of each winner (see `decisions.argmax`).
         windows: How to go through the case.
         target: [outputs, z, y, x] zeros, in memory or on disk, that are filled; or None.
 
@@ -152,7 +152,7 @@ def assemble_probabilities(
                     for (item, _), part in zip(found, parts, strict=True)
                 )
                 flat = torch.from_numpy(np.ascontiguousarray(mean)).flatten(1).T
-                decided = restore.winners(flat - 0.5 if scheme.has_regions else flat, scheme)
+                decided = decisions.argmax(flat - 0.5 if scheme.has_regions else flat, scheme)
                 winner = decided.view(mean.shape[1:]).numpy()
             chosen = _across(windows.axis, position)
             labels[chosen] = table[winner]
@@ -190,8 +190,8 @@ class _ProbabilityPlanes:
             for place, logits in parts:
                 if values is None:
                     values = np.empty((logits.shape[1], count), dtype=np.float32)
-                winner[place] = restore.winners(logits, self._scheme).cpu().numpy()
-                values[:, place] = restore.probabilities(logits, self._scheme).T.cpu().numpy()
+                winner[place] = decisions.argmax(logits, self._scheme).cpu().numpy()
+                values[:, place] = decisions.probabilities(logits, self._scheme).T.cpu().numpy()
             assert values is not None
             yield self._turn(values.reshape(-1, *shape)), self._turn(winner.reshape(1, *shape))[0]
 
@@ -226,7 +226,7 @@ def _split(shape: Sequence[int], axis: int, count: int) -> tuple[Box, ...]:
     edges = [round(index * shape[axis] / count) for index in range(count + 1)]
     boxes = []
     for low, high in pairwise(edges):
-        box = list(restore.whole(shape))
+        box = list(grid_planes.whole(shape))
         box[axis] = slice(low, high)
         boxes.append(tuple(box))
     return tuple(boxes)  # type: ignore[arg-type]
