@@ -17,7 +17,7 @@ from evaluation.confusion import count_classes, joint_histogram
 from evaluation.errors import EvaluationError
 from tests.conftest import ROOT
 from tests.evaluation.conftest import write
-from tests.make_metrics_table import with_table
+from tests.tools.make_metrics_table import with_table
 
 maps = npst.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3))
 CLASSES = {"one": (1,), "two": (2,), "both": (1, 2)}
@@ -156,4 +156,4 @@ def test_the_judge_needs_neither_autoseg_nor_torch():
 
 def test_the_table_of_metrics_in_the_readme_is_current():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == with_table(text), "run python -m tests.make_metrics_table"
+    assert text == with_table(text), "run python -m tests.tools.make_metrics_table"

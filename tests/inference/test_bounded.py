@@ -25,9 +25,9 @@ from autoseg.preprocessing.case import preprocess_array
 from autoseg.schema.geometry import geometry_differences
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import NetworkSpec
-from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_geometry
 from tests.inference.test_predictor import model, noise, write
+from tests.tools import plain
 
 MANY = LabelScheme(
     classes=tuple(LabelClass(name=f"c{value}", values=(value,)) for value in range(1, 20))

@@ -22,8 +22,8 @@ from autoseg.inference.streaming import grid_planes
 from autoseg.inference.streaming.tile_stream import NetworkInput
 from autoseg.preprocessing.case import preprocess_array
 from autoseg.schema.labels import LabelClass, LabelScheme
-from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_configuration, make_geometry
+from tests.tools import plain
 
 PROVENANCE = Provenance(
     dataset="Tiny",

@@ -18,7 +18,7 @@ from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import IntensityStatistics
-from tests.planning.nnunet_files import dataset_of, fingerprint_of
+from tests.tools.nnunet_files import dataset_of, fingerprint_of
 
 GIGABYTE = 2**30
 BUDGET = Budget(device="cpu", memory_bytes=16 * GIGABYTE, time_s=None)

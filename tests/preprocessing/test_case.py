@@ -15,7 +15,7 @@ from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import ChannelPlan, IntensityStatistics
 from tests.conftest import REGIONS, SCHEME, make_configuration
-from tests.streamed import restore_prediction, restore_probabilities, transfer
+from tests.tools.streamed import restore_prediction, restore_probabilities, transfer
 
 DIRECTIONS = [
     (1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0),

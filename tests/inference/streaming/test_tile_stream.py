@@ -21,8 +21,8 @@ from autoseg.inference.streaming.mirroring import mirrored
 from autoseg.inference.streaming.tile_stream import NetworkInput, Schedule, TileStream, Tiling
 from autoseg.preprocessing.case import preprocess_array, to_grid, to_image
 from autoseg.schema.geometry import Geometry
-from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_configuration
+from tests.tools import plain
 
 WHOLE = grid_planes.whole
 SHAPE = (23, 30, 26)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from autoseg.inference.streaming.mirroring import mirrored
 from autoseg.inference.streaming.tiles import axis_starts, gaussian_weights, tile_starts
-from tests.streamed import sliding_window
+from tests.tools.streamed import sliding_window
 
 
 @given(st.integers(1, 60), st.integers(0, 200), st.sampled_from([0.3, 0.5, 0.8, 1.0]))

@@ -2,7 +2,7 @@
 
 Needs nnunetv2 2.8.1 in the environment; autoseg is not imported.
 
-python tests/make_nnunet_golden.py plans/golden/nnunet
+python tests/tools/make_nnunet_golden.py plans/golden/nnunet
 """
 
 from __future__ import annotations

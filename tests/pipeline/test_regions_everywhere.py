@@ -15,7 +15,7 @@ from autoseg.planned import load_plan
 from autoseg.schema.plan import PreviousStage
 from autoseg.workspace import Workspace
 from tests.conftest import write_dataset
-from tests.test_multistage import edit_plan, small
+from tests.pipeline.test_previous_stages import edit_plan, small
 
 IGNORED = 9
 NAMES = (

@@ -1,4 +1,4 @@
-"""Trains the network of a run, and before it what the network builds on."""
+"""What cascades and multi-path networks learn from: predictions of earlier stages."""
 
 from __future__ import annotations
 
@@ -6,110 +6,26 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.datasets.folds import Fold
 from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network
 from autoseg.inference.previous_stages import CaseWork, stage_input
-from autoseg.model_card import write_card
-from autoseg.parallel import default_workers
+from autoseg.pipeline.fit import Job, fit, make_room, preprocess
 from autoseg.preprocessing.case import PreprocessedCase
 from autoseg.preprocessing.stage_store import StageStore
-from autoseg.preprocessing.store import Store, preprocess_cases, store_key
+from autoseg.preprocessing.store import Store, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
-from autoseg.schema.dataset import Dataset
-from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration
-from autoseg.training.setup import make_room
-from autoseg.training.trainer import Task, Trainer
 from autoseg.workspace import Run, Workspace
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """A training in a workspace.
-
-    Attributes:
-        place: The workspace; its cases are preprocessed.
-        dataset: The data set.
-        folds: All folds of the workspace.
-        fold: Number of the fold, or "all".
-        cases: Training and validation cases of the fold.
-        device: cpu, cuda or mps.
-        workers: Threads that make batches.
-    """
-
-    place: Workspace
-    dataset: Dataset
-    folds: tuple[Fold, ...]
-    fold: int | str
-    cases: Fold
-    device: str
-    workers: int
-
-
-def fit(
-    job: Job,
-    run: Run,
-    item: Configuration,
-    *,
-    resumes: bool,
-    started: float | None = None,
-    previous_store: StageStore | None = None,
-) -> Checkpoint:
-    """Trains one network.
-
-    Args:
-        job: What for.
-        run: Where everything is written.
-        item: The network.
-        resumes: Go on from the run's last checkpoint.
-        started: `time.perf_counter()` when the time budget began.
-        previous_store: Predictions that the network gets as input.
-    """
-    cases = job.cases
-    task = Task(
-        configuration=item,
-        store=Store(job.place.preprocessed(store_key(item))),
-        train_cases=cases.train,
-        val_cases=cases.val,
-        provenance=Provenance(
-            dataset=job.dataset.name,
-            fold=str(job.fold),
-            train_cases=cases.train,
-            val_cases=cases.val,
-            file_ending=job.dataset.file_ending,
-            steps=0,
-            val_dice=None,
-        ),
-        run=run,
-        previous_store=previous_store,
-    )
-    logger.info(
-        "Training %s fold %s on %s: %d cases, %d for validation.",
-        item.name,
-        job.fold,
-        job.device,
-        len(cases.train),
-        len(cases.val),
-    )
-    trainer = Trainer(task, device=job.device, workers=job.workers)
-    if resumes:
-        trainer.resume()
-        started = None
-    model = trainer.fit(started)
-    fingerprint = serialise.load(Fingerprint, job.place.fingerprint)
-    write_card(run.card, model, fingerprint=fingerprint)
-    return model
 
 
 def missing_models(place: Workspace, names: Iterable[str], num_folds: int) -> list[str]:
@@ -227,12 +143,6 @@ def inner_fold(job: Job) -> tuple[str, ...]:
     number = 0 if not isinstance(job.fold, int) else (job.fold + 1) % len(job.folds)
     train = set(job.cases.train)
     return tuple(case for case in job.folds[number].val if case in train)
-
-
-def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
-    """Preprocesses the cases for configurations, where that was not done yet."""
-    targets = {job.place.preprocessed(store_key(item)): item for item in configurations}
-    preprocess_cases(job.dataset.cases, targets, workers=default_workers())
 
 
 def _predict_stage(

@@ -7,17 +7,16 @@ import logging
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autoseg.checkpoint import load_checkpoint
+from autoseg import planned
+from autoseg.costs.machine import find_device
 from autoseg.datasets.file_names import image_ending
+from autoseg.errors import InputError, UsageError
 from autoseg.images.files import read_image, write_labels
-from autoseg.inference.files import Report, predict_files
-from autoseg.inference.models import load_models
-from autoseg.inference.network import Options
-from autoseg.inference.predictor import Predictor
-from autoseg.model_card import write_card
+from autoseg.parallel import default_workers
 from autoseg.preprocessing.case import read_reference
-from autoseg.report.overlay import Panel, draw_overlays
+from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import Fingerprint
@@ -25,14 +24,62 @@ from autoseg.schema.serialise import write_text
 from autoseg.workspace import Run, Workspace
 from evaluation import Classes, Summary, evaluate_files, write_summary
 
+if TYPE_CHECKING:
+    from autoseg.inference.files import Report
+
 logger = logging.getLogger(__name__)
 
 NUM_PANELS = 8
 MARKER = "model.json"
 
 
+def validate(
+    workspace: Path | str,
+    configuration: str,
+    fold: int | str,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+) -> Summary:
+    """Predicts the validation cases of a trained fold, scores them and draws some of them.
+
+    Cases that were predicted already by this model are not predicted again.
+
+    Returns:
+        The scores, which are also in the run's folder.
+    """
+    place = Workspace(Path(workspace))
+    dataset, run = planned.load_dataset(place), place.run(configuration, fold)
+    chosen = planned.load_fold(place, dataset, fold)
+    if not chosen.val:
+        raise UsageError(f"Fold {fold} has no validation cases.")
+    if not run.final.is_file():
+        raise UsageError(f"{run.folder}: not trained yet. Run autoseg_train first.")
+    cases = {case.identifier: case for case in dataset.cases if case.identifier in set(chosen.val)}
+    with log_file(run.log):
+        report = predict_cases(
+            run, cases, device=find_device(device), workers=workers or default_workers()
+        )
+        if report.failed:
+            raise InputError(
+                "\n".join(f"Case '{case}': {reason}" for case, reason in report.failed.items())
+            )
+        reference = references(place, dataset, cases)
+        summary = score(run, dataset, cases, reference)
+        draw(run, cases, reference, summary)
+        describe(place, run)
+        for line in summary.table().splitlines():
+            logger.info(line)
+    return summary
+
+
 def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: int) -> Report:
     """Predicts validation cases; those that this very model predicted already are kept."""
+    from autoseg.inference.files import predict_files
+    from autoseg.inference.models import load_models
+    from autoseg.inference.network import Options
+    from autoseg.inference.predictor import Predictor
+
     models = load_models([run.final], same_fold=True)
     files = [(path, path.stat()) for path in models[0].files()]
     model = [[path.name, status.st_size, status.st_mtime_ns] for path, status in files]
@@ -89,6 +136,9 @@ def score(
 
 def describe(place: Workspace, run: Run) -> None:
     """Writes the model's card with its scores."""
+    from autoseg.checkpoint import load_checkpoint
+    from autoseg.model_card import write_card
+
     means = json.loads((run.validation / "summary.json").read_text())["mean_per_class"]
     write_card(
         run.card,
@@ -102,6 +152,8 @@ def draw(
     run: Run, cases: Mapping[str, Case], reference: Mapping[str, Path], summary: Summary
 ) -> Path:
     """Draws the worst, the best and some cases between them; returns the picture's path."""
+    from autoseg.report.overlay import Panel, draw_overlays
+
     means = {}
     for name in cases:
         values = [

@@ -1,4 +1,4 @@
-"""Writes the table of metrics into the README: python -m tests.make_metrics_table."""
+"""Writes the table of metrics into the README: python -m tests.tools.make_metrics_table."""
 
 from __future__ import annotations
 

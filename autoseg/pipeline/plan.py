@@ -1,31 +1,175 @@
-"""What planning leaves in a workspace: data set, fingerprint, plan and folds."""
+"""Plans: checks and measures a data set, chooses configurations and folds, preprocesses."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from autoseg import planned
 from autoseg.datasets.fingerprint import make_fingerprint, signature
-from autoseg.datasets.folder import read_dataset
+from autoseg.datasets.folder import read_dataset, survey_dataset
 from autoseg.datasets.folds import Fold, find_groups, make_folds, read_splits, write_splits
-from autoseg.datasets.recipes import apply_recipe
-from autoseg.errors import InputError, UsageError
+from autoseg.datasets.recipes import apply_recipe, load_recipe
+from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.images.files import read_image
+from autoseg.parallel import default_workers
 from autoseg.planned import load_dataset, load_plan
+from autoseg.planning.budget import make_budget
+from autoseg.planning.explain import explain
+from autoseg.planning.planners import PLANNERS
+from autoseg.planning.planners.request import Request
+from autoseg.preprocessing.store import preprocess_cases, store_key
+from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
-from autoseg.schema.plan import Decision, Plan
+from autoseg.schema.plan import Configuration, Decision, Plan
 from autoseg.schema.recipe import Recipe
 from autoseg.workspace import Workspace
+
+if TYPE_CHECKING:
+    pass
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_FOLDS = 5
 SPLITS = "splits_final.json"
+
+
+def plan(
+    dataset: Path | str,
+    workspace: Path | str,
+    *,
+    configurations: Sequence[str] = (),
+    planner: str = "auto",
+    network: str | None = None,
+    device: str = "auto",
+    memory: str | None = None,
+    time_budget: str | None = None,
+    folds: int | None = None,
+    group_pattern: str | None = None,
+    groups: Path | None = None,
+    seed: int = 0,
+    recipe: str | None = None,
+    preprocess: bool = True,
+    reuse: bool = False,
+    workers: int | None = None,
+) -> Plan:
+    """Checks and measures a data set, plans for it, makes folds and preprocesses the cases.
+
+    Args:
+        dataset: Folder in nnU-Net's raw format.
+        workspace: Folder in which everything is made.
+        configurations: Names, all that fit where empty.
+        planner: auto or nnunet.
+        network: plain, M, L or XL; None leaves the choice to the planner.
+        device: auto, cpu, cuda or mps.
+        memory: Such as "8GB"; None takes what is free.
+        time_budget: Such as "10m", for one training.
+        folds: Number of folds, 5 where None.
+        group_pattern: Regular expression that finds the patient in a case name.
+        groups: CSV with the columns case and group.
+        seed: Seed of everything random.
+        recipe: Name of a recipe for a known data set; see `autoseg.recipes`.
+        preprocess: Also preprocess.
+        reuse: Take the workspace's plan where files and options are the same.
+        workers: Processes; None takes all processors.
+
+    Returns:
+        The plan, which is also in the workspace.
+
+    Raises:
+        DatasetError: The data set has faults; all of them are listed.
+        UsageError: An argument does not fit.
+    """
+    place = Workspace(Path(workspace))
+    workers = workers or default_workers()
+    make_plan = PLANNERS[planner]
+    asked = {
+        "configurations": " ".join(configurations),
+        "planner": planner,
+        "network": network or "",
+        "device": device,
+        "memory": memory or "",
+        "time_budget": time_budget or "",
+        "seed": str(seed),
+        "recipe": recipe or "",
+    }
+    known = load_recipe(recipe) if recipe else None
+    if known is not None:
+        configurations = configurations or known.configurations
+        network = network or known.network
+        group_pattern = group_pattern or known.group_pattern
+    if reuse and (earlier := reusable(place, Path(dataset), asked, known)) is not None:
+        logger.info("The plan was made already, for the same files and options.")
+        if preprocess:
+            preprocess_workspace(place.root, workers=workers)
+        return earlier
+    make_budget(device, memory, time_budget)  # refuses wrong words before the data are read
+    data, warnings, errors = survey_dataset(Path(dataset))
+    if data is None:
+        raise DatasetError(errors)
+    if known is not None:
+        data = apply_recipe(data, known)
+    check_workspace(place, data)
+    folding = Folding(number=folds, pattern=group_pattern, table=groups, seed=seed)
+    errors += fold_faults(place, data, folding)
+    fingerprint = measured_fingerprint(place, data, workers, errors, warnings)
+    chosen, decision = find_folds(place, data, fingerprint, folding)
+    request = Request(
+        configurations=tuple(configurations),
+        network=network,
+        memory=memory is not None,
+        seed=seed,
+        recipe=known,
+    )
+    from autoseg import resources
+
+    budget = resources.measuring_budget(device, memory, time_budget, data, fingerprint)
+    made = make_plan(data, fingerprint, budget, request)
+    made = replace(made, decisions=(*made.decisions, decision), request=asked)
+    with log_file(place.logs / "plan.log"):
+        text = explain(made, resources.costs(made, budget))
+        save_all(place, data, fingerprint, chosen, made, text)
+        for line in text.splitlines():
+            logger.info(line)
+    if preprocess:
+        preprocess_workspace(place.root, workers=workers)
+    return made
+
+
+def preprocess_workspace(
+    workspace: Path | str,
+    *,
+    configurations: Sequence[Configuration] | None = None,
+    workers: int | None = None,
+) -> int:
+    """Preprocesses all cases of a workspace that are not done yet.
+
+    Args:
+        workspace: Planned workspace.
+        configurations: For which configurations, all of the plan where None.
+        workers: Processes.
+
+    Returns:
+        How many cases were done now.
+    """
+    place = Workspace(Path(workspace))
+    dataset = planned.load_dataset(place)
+    chosen = configurations or tuple(planned.load_plan(place).configurations.values())
+    targets = {place.preprocessed(store_key(item)): item for item in chosen}
+    for case in dataset.cases:
+        for path in (*case.images, *case.annotations):
+            if not path.exists():
+                raise InputError(
+                    f"{path}: is gone since the plan was made. Run autoseg_plan again."
+                )
+    with log_file(place.logs / "preprocess.log"):
+        return preprocess_cases(dataset.cases, targets, workers=workers or default_workers())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +230,7 @@ def fold_faults(place: Workspace, dataset: Dataset, folding: Folding) -> list[st
     ]
 
 
-def fingerprint(
+def measured_fingerprint(
     place: Workspace,
     dataset: Dataset,
     workers: int,
@@ -115,7 +259,7 @@ def _given_splits(place: Workspace, dataset: Dataset) -> Path | None:
     return None
 
 
-def folds(
+def find_folds(
     place: Workspace, dataset: Dataset, measured: Fingerprint, folding: Folding
 ) -> tuple[tuple[Fold, ...], Decision]:
     """Takes the folds that are given, or makes them.
@@ -147,7 +291,7 @@ def folds(
     )
 
 
-def save(
+def save_all(
     place: Workspace,
     dataset: Dataset,
     measured: Fingerprint,

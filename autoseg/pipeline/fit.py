@@ -1,0 +1,133 @@
+"""Prepares a run and trains one network in it."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoseg.checkpoint import Checkpoint, Provenance
+from autoseg.datasets.folds import Fold
+from autoseg.errors import UsageError
+from autoseg.model_card import write_card
+from autoseg.parallel import default_workers
+from autoseg.preprocessing.stage_store import StageStore
+from autoseg.preprocessing.store import Store, preprocess_cases, store_key
+from autoseg.schema import serialise
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.plan import Configuration
+from autoseg.schema.serialise import remove_leftovers
+from autoseg.training.trainer import Task, Trainer
+from autoseg.workspace import Run, Workspace
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A training in a workspace.
+
+    Attributes:
+        place: The workspace; its cases are preprocessed.
+        dataset: The data set.
+        folds: All folds of the workspace.
+        fold: Number of the fold, or "all".
+        cases: Training and validation cases of the fold.
+        device: cpu, cuda or mps.
+        workers: Threads that make batches.
+    """
+
+    place: Workspace
+    dataset: Dataset
+    folds: tuple[Fold, ...]
+    fold: int | str
+    cases: Fold
+    device: str
+    workers: int
+
+
+def fit(
+    job: Job,
+    run: Run,
+    item: Configuration,
+    *,
+    resumes: bool,
+    started: float | None = None,
+    previous_store: StageStore | None = None,
+) -> Checkpoint:
+    """Trains one network.
+
+    Args:
+        job: What for.
+        run: Where everything is written.
+        item: The network.
+        resumes: Go on from the run's last checkpoint.
+        started: `time.perf_counter()` when the time budget began.
+        previous_store: Predictions that the network gets as input.
+    """
+    cases = job.cases
+    task = Task(
+        configuration=item,
+        store=Store(job.place.preprocessed(store_key(item))),
+        train_cases=cases.train,
+        val_cases=cases.val,
+        provenance=Provenance(
+            dataset=job.dataset.name,
+            fold=str(job.fold),
+            train_cases=cases.train,
+            val_cases=cases.val,
+            file_ending=job.dataset.file_ending,
+            steps=0,
+            val_dice=None,
+        ),
+        run=run,
+        previous_store=previous_store,
+    )
+    logger.info(
+        "Training %s fold %s on %s: %d cases, %d for validation.",
+        item.name,
+        job.fold,
+        job.device,
+        len(cases.train),
+        len(cases.val),
+    )
+    trainer = Trainer(task, device=job.device, workers=job.workers)
+    if resumes:
+        trainer.resume()
+        started = None
+    model = trainer.fit(started)
+    fingerprint = serialise.load(Fingerprint, job.place.fingerprint)
+    write_card(run.card, model, fingerprint=fingerprint)
+    return model
+
+
+def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
+    """Preprocesses the cases for configurations, where that was not done yet."""
+    targets = {job.place.preprocessed(store_key(item)): item for item in configurations}
+    preprocess_cases(job.dataset.cases, targets, workers=default_workers())
+
+
+def make_room(run: Run, *, resume: bool, overwrite: bool) -> None:
+    """Makes the run's folder; an earlier run there is only removed when asked for.
+
+    Raises:
+        UsageError: There is an earlier run.
+    """
+    if overwrite and run.folder.exists():
+        shutil.rmtree(run.folder)
+    earlier = run.last.exists() or run.final.exists() or run.paths.exists()
+    if not resume and earlier:
+        state = "a finished" if run.final.exists() else "an interrupted"
+        raise UsageError(
+            f"{run.folder}: holds {state} training. Use --resume to go on, or --overwrite to "
+            "start anew."
+        )
+    run.folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(run.folder)
+
+
+def batch_workers(device: str) -> int:
+    """Threads that make batches: none beside a CPU training, some for a GPU."""
+    return 0 if device == "cpu" else max(2, min(8, default_workers() - 1))

@@ -1,0 +1,119 @@
+"""From a data set to scores in one go, on the user's data or on made-up ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoseg import planned
+from autoseg.pipeline.plan import default_configuration, plan
+from autoseg.pipeline.train import train
+from autoseg.pipeline.validate import validate
+from autoseg.workspace import Workspace
+
+if TYPE_CHECKING:
+    from evaluation import Summary
+
+
+def run(
+    dataset: Path | str,
+    workspace: Path | str,
+    *,
+    configuration: str | None = None,
+    folds: Sequence[int | str] = (0,),
+    planner: str = "auto",
+    network: str | None = None,
+    device: str = "auto",
+    memory: str | None = None,
+    time_budget: str | None = None,
+    epochs: int | None = None,
+    num_folds: int | None = None,
+    group_pattern: str | None = None,
+    groups: Path | None = None,
+    seed: int = 0,
+    recipe: str | None = None,
+    workers: int | None = None,
+) -> dict[Path, Summary]:
+    """From a data set to scores: plan, preprocess, train, predict the validation cases, evaluate.
+
+    An interrupted run goes on where it was when it is started again.
+
+    Args:
+        dataset: Folder in nnU-Net's raw format.
+        workspace: Folder in which everything is made.
+        configuration: Which one to train; None takes 3d_fullres, or 2d for 2D images.
+        folds: Folds to train.
+        planner: See `plan`.
+        network: See `plan`.
+        device: See `plan`.
+        memory: See `plan`.
+        time_budget: For each training.
+        epochs: Fixed number of epochs.
+        num_folds: Number of folds to make.
+        group_pattern: See `plan`.
+        groups: See `plan`.
+        seed: See `plan`.
+        recipe: See `plan`.
+        workers: See `plan`.
+
+    Returns:
+        Folder of each run → scores of its validation cases.
+    """
+    if configuration is None:
+        configuration = default_configuration(Path(dataset))
+    plan(
+        dataset,
+        workspace,
+        configurations=(configuration,),
+        planner=planner,
+        network=network,
+        device=device,
+        memory=memory,
+        time_budget=time_budget,
+        folds=num_folds,
+        group_pattern=group_pattern,
+        groups=groups,
+        seed=seed,
+        recipe=recipe,
+        reuse=True,
+        workers=workers,
+    )
+    made = planned.load_plan(Workspace(Path(workspace))).configurations[configuration]
+    if made.previous is not None and made.previous.kind == "labels":
+        place = Workspace(Path(workspace))
+        for name in made.previous.names:
+            for number in range(len(planned.load_folds(place, planned.load_dataset(place)))):
+                train(workspace, name, number, resume=True, epochs=epochs, device=device)
+    summaries = {}
+    for fold in folds:
+        train(workspace, configuration, fold, resume=True, epochs=epochs, device=device)
+        if fold == planned.ALL:  # every case was learnt from, none is left to score
+            continue
+        folder = Workspace(Path(workspace)).run(configuration, fold).folder
+        summaries[folder] = validate(workspace, configuration, fold, device=device, workers=workers)
+    return summaries
+
+
+def demo(
+    folder: Path | str,
+    *,
+    time_budget: str = "2m",
+    device: str = "auto",
+    workers: int | None = None,
+) -> dict[Path, Summary]:
+    """Makes a small synthetic data set and does `run` on it.
+
+    Args:
+        folder: Folder for the data set and the workspace.
+        time_budget: For the training.
+        device: auto, cpu, cuda or mps.
+        workers: Processes.
+    """
+    from dataset_conversion.synthetic import write_synthetic
+
+    root = Path(folder)
+    data = root / "Dataset900_Demo"
+    if not (data / "dataset.json").is_file():
+        write_synthetic(data)
+    return run(data, root / "workspace", time_budget=time_budget, device=device, workers=workers)
