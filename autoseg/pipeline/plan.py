@@ -18,8 +18,8 @@ from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.parallel import default_workers
 from autoseg.planned import load_dataset, load_plan
-from autoseg.planning.budget import make_budget
-from autoseg.planning.explain import explain
+from autoseg.planning.budget import make_budget, measuring_budget
+from autoseg.planning.explain import costs, explain
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.request import Request
 from autoseg.preprocessing.store import preprocess_cases, store_key
@@ -127,13 +127,11 @@ def plan(
         seed=seed,
         recipe=known,
     )
-    from autoseg import resources
-
-    budget = resources.measuring_budget(device, memory, time_budget, data, fingerprint)
+    budget = measuring_budget(device, memory, time_budget, data, fingerprint)
     made = make_plan(data, fingerprint, budget, request)
     made = replace(made, decisions=(*made.decisions, decision), request=asked)
     with log_file(place.logs / "plan.log"):
-        text = explain(made, resources.costs(made, budget))
+        text = explain(made, costs(made, budget))
         save_all(place, data, fingerprint, chosen, made, text)
         for line in text.splitlines():
             logger.info(line)

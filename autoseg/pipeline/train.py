@@ -12,6 +12,7 @@ from autoseg.costs.machine import find_device
 from autoseg.errors import UsageError
 from autoseg.pipeline.plan import preprocess_workspace
 from autoseg.planning.budget import parse_duration
+from autoseg.planning.replan import override
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration
@@ -53,11 +54,10 @@ def train(
         The final model.
     """
     started = time.perf_counter()
-    from autoseg import resources
     from autoseg.checkpoint import load_checkpoint
     from autoseg.pipeline.fit import Job, batch_workers, fit, make_room
     from autoseg.pipeline.previous_stages import cascade_inputs, check_previous, fit_paths
-    from autoseg.training.setup import check_unchanged
+    from autoseg.planning.replan import check_unchanged
 
     place = Workspace(Path(workspace))
     made, dataset = planned.load_plan(place), planned.load_dataset(place)
@@ -87,7 +87,7 @@ def train(
             item = serialise.load(Configuration, run.configuration)
             check_unchanged(item, epochs, parse_duration(time_budget) if time_budget else None)
         else:
-            items = resources.override(
+            items = override(
                 place, made, configuration, epochs=epochs, device=device, time_budget=time_budget
             )
             item = items[configuration]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 from autoseg.costs.machine import find_device, free_memory_bytes
 from autoseg.errors import UsageError
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
@@ -87,4 +90,37 @@ def make_budget(
         memory_bytes=parse_memory(memory) if memory else free_memory_bytes(found),
         time_s=parse_duration(time) if time else None,
         step_s=step_s,
+    )
+
+
+def measuring_budget(
+    device: str,
+    memory: str | None,
+    time_budget: str | None,
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+) -> Budget:
+    """The budget, with the means to find out what a configuration costs."""
+    from autoseg.costs.step_time import measure_step_s
+    from autoseg.costs.training_memory import training_footprint
+    from autoseg.planning.measures import measures_of, stored_bytes
+
+    budget = make_budget(device, memory, time_budget)
+    measures = {
+        canonical: measures_of(dataset, fingerprint, canonical=canonical)
+        for canonical in (False, True)
+    }
+
+    @cache  # planners ask again for what they have not changed, and a trace takes a while
+    def trace(item: Configuration) -> int:
+        cases = stored_bytes(measures[item.orientation is not None], item)
+        return training_footprint(item, budget.device, cases)
+
+    def footprint(item: Configuration) -> int:
+        return trace(replace(item, memory_bytes=0))
+
+    return replace(
+        budget,
+        step_s=lambda item: measure_step_s(item, device=budget.device),
+        footprint=footprint,
     )

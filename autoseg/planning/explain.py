@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autoseg.planning.budget import Budget
+from autoseg.planning.planners.clock import estimate_step_s
 from autoseg.planning.planners.drafts import DROPPED
 from autoseg.schema.plan import Configuration, Plan
 
@@ -81,3 +83,22 @@ def duration(seconds: float) -> str:
                 else (f"{seconds / unit:.0f} {name}")
             )
     return f"{seconds:.0f} s"
+
+
+def costs(made: Plan, budget: Budget) -> dict[str, Cost]:
+    """What each configuration costs here; equal networks are measured once."""
+    from autoseg.costs.training_memory import count_parameters
+
+    assert budget.step_s is not None
+    found: dict[str, Cost] = {}
+    known: dict[object, float] = {}
+    for name, item in made.configurations.items():
+        key = (item.network, item.patch_size, item.batch_size, item.num_slices)
+        if key not in known:
+            known[key] = (
+                0.0
+                if item.training.time_budget_s is not None
+                else estimate_step_s(item, budget.step_s)
+            )
+        found[name] = Cost(parameters=count_parameters(item), step_s=known[key])
+    return found

@@ -7,7 +7,7 @@ import torch
 
 from autoseg.architectures import ARCHITECTURES, build_network
 from autoseg.errors import UnknownNameError
-from autoseg.planning.memory import feature_map_elements, num_parameters
+from autoseg.planning.network_size import feature_map_elements, num_parameters
 from autoseg.schema.plan import NetworkSpec
 
 

@@ -10,7 +10,7 @@ from autoseg.cli import plan as plan_command
 from autoseg.datasets.recipes import apply_recipe, list_recipes, load_recipe
 from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.explain import Cost, duration, explain
-from autoseg.planning.memory import BASE_BYTES
+from autoseg.planning.network_size import BASE_BYTES
 from autoseg.planning.planners.auto import EVERYTHING, TRANSFORMERS, plan_auto
 from autoseg.planning.planners.clock import work_of
 from autoseg.planning.planners.request import Request, parse_configuration

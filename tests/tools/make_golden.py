@@ -1,6 +1,7 @@
-"""Writes plans/golden anew from the real data; look at the differences before you commit them.
+r"""Writes plans/golden anew from the real data; look at the differences before you commit them.
 
-python -m tests.tools.make_golden ../shared/data/Dataset004_Hippocampus ../shared/data/Dataset027_ACDC
+python -m tests.tools.make_golden ../shared/data/Dataset004_Hippocampus \
+    ../shared/data/Dataset027_ACDC
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from typing import Literal
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
 from autoseg.planning.measures import measures_of, target_spacing, transposition
-from autoseg.planning.memory import BASE_BYTES
+from autoseg.planning.network_size import BASE_BYTES
 from autoseg.planning.planners.clock import USABLE, fit_to_time, set_schedule, work_of
 from autoseg.planning.planners.drafts import (
     Drafter,

@@ -16,7 +16,7 @@ from dataclasses import replace
 from autoseg.errors import UsageError
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import Candidate, Family, find_family
-from autoseg.planning.memory import training_memory_bytes, work
+from autoseg.planning.network_size import training_memory_bytes, work
 from autoseg.planning.topology import make_topology
 from autoseg.schema.plan import Configuration, Decision
 

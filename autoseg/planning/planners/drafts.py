@@ -12,7 +12,7 @@ from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
 from autoseg.planning.measures import Measures, median_shape
-from autoseg.planning.memory import feature_map_elements, training_memory_bytes
+from autoseg.planning.network_size import feature_map_elements, training_memory_bytes
 from autoseg.planning.planners.presets import Preset
 from autoseg.planning.planners.request import ALL, BASES, Request, Wanted, parse_configuration
 from autoseg.planning.topology import Topology, initial_patch, make_topology, shrink

@@ -1,75 +1,22 @@
-"""What configurations cost on this machine, and plans for what is there."""
+"""A configuration for another time, memory or number of epochs."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from functools import cache
 
 from autoseg import planned
-from autoseg.costs.step_time import measure_step_s
-from autoseg.costs.training_memory import count_parameters, training_footprint
 from autoseg.datasets.recipes import load_recipe
-from autoseg.planning.budget import Budget, make_budget, parse_duration
-from autoseg.planning.explain import Cost
-from autoseg.planning.measures import measures_of, stored_bytes
+from autoseg.errors import UsageError
+from autoseg.planning.budget import measuring_budget, parse_duration
 from autoseg.planning.planners import PLANNERS
-from autoseg.planning.planners.clock import estimate_step_s
 from autoseg.planning.planners.request import Request
 from autoseg.schema import serialise
-from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
-from autoseg.training.setup import with_epochs
 from autoseg.workspace import Workspace
 
 logger = logging.getLogger(__name__)
-
-
-def measuring_budget(
-    device: str,
-    memory: str | None,
-    time_budget: str | None,
-    dataset: Dataset,
-    fingerprint: Fingerprint,
-) -> Budget:
-    """The budget, with the means to find out what a configuration costs."""
-    budget = make_budget(device, memory, time_budget)
-    measures = {
-        canonical: measures_of(dataset, fingerprint, canonical=canonical)
-        for canonical in (False, True)
-    }
-
-    @cache  # planners ask again for what they have not changed, and a trace takes a while
-    def trace(item: Configuration) -> int:
-        cases = stored_bytes(measures[item.orientation is not None], item)
-        return training_footprint(item, budget.device, cases)
-
-    def footprint(item: Configuration) -> int:
-        return trace(replace(item, memory_bytes=0))
-
-    return replace(
-        budget,
-        step_s=lambda item: measure_step_s(item, device=budget.device),
-        footprint=footprint,
-    )
-
-
-def costs(made: Plan, budget: Budget) -> dict[str, Cost]:
-    """What each configuration costs here; equal networks are measured once."""
-    assert budget.step_s is not None
-    found: dict[str, Cost] = {}
-    known: dict[object, float] = {}
-    for name, item in made.configurations.items():
-        key = (item.network, item.patch_size, item.batch_size, item.num_slices)
-        if key not in known:
-            known[key] = (
-                0.0
-                if item.training.time_budget_s is not None
-                else estimate_step_s(item, budget.step_s)
-            )
-        found[name] = Cost(parameters=count_parameters(item), step_s=known[key])
-    return found
 
 
 def override(
@@ -119,3 +66,32 @@ def _plan_again(
         if reason.topic.startswith(name):
             logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
     return again.configurations
+
+
+def with_epochs(configuration: Configuration, epochs: int) -> Configuration:
+    """The configuration with a fixed number of epochs instead of a time budget.
+
+    Raises:
+        UsageError: The number is not positive.
+    """
+    if epochs < 1:
+        raise UsageError(f"--epochs {epochs}: at least 1 is needed.")
+    training = replace(configuration.training, epochs=epochs, time_budget_s=None)
+    return replace(configuration, training=training)
+
+
+def check_unchanged(
+    configuration: Configuration, epochs: int | None, time_budget_s: float | None
+) -> None:
+    """Refuses to go on with another schedule than the run began with.
+
+    Raises:
+        UsageError: The epochs or the time budget differ from the run's.
+    """
+    plan = configuration.training
+    if epochs is not None and (epochs != plan.epochs or plan.time_budget_s is not None):
+        raise UsageError(f"--epochs {epochs}: the interrupted run began otherwise. Leave it out.")
+    if time_budget_s not in (None, plan.time_budget_s):
+        raise UsageError(
+            f"--time-budget: the interrupted run has {plan.time_budget_s} s. Leave it out."
+        )
