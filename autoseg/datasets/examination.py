@@ -14,8 +14,8 @@ import numpy.typing as npt
 from autoseg.errors import ImageError
 from autoseg.images import nifti_faults
 from autoseg.images.files import Array, is_natural, read_image, voxel_volume_ml
-from autoseg.preprocessing.case import majority
 from autoseg.preprocessing.crop import nonzero_box, slices
+from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
 from autoseg.schema.geometry import Geometry, geometry_differences

@@ -9,7 +9,7 @@ from autoseg.checkpoint import Checkpoint
 from autoseg.errors import UsageError
 from autoseg.interop import graph
 from autoseg.interop.nnunet_export import export_nnunet
-from autoseg.model_card import write_card
+from autoseg.report.model_card import write_card
 
 KINDS = ("nnunet", "onnx", "program")
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from autoseg.checkpoint import Checkpoint, Provenance, read_safely, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.interop.nnunet_plans import read_configuration
-from autoseg.model_card import write_card
+from autoseg.report.model_card import write_card
 from autoseg.schema.labels import LabelClass
 from autoseg.workspace import Run
 

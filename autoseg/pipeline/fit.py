@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.datasets.folds import Fold
 from autoseg.errors import UsageError
-from autoseg.model_card import write_card
 from autoseg.parallel import default_workers
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key
+from autoseg.report.model_card import write_card
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint

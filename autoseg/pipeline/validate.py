@@ -15,7 +15,7 @@ from autoseg.datasets.file_names import image_ending
 from autoseg.errors import InputError, UsageError
 from autoseg.images.files import read_image, write_labels
 from autoseg.parallel import default_workers
-from autoseg.preprocessing.case import read_reference
+from autoseg.preprocessing.raters import read_reference
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset
@@ -137,7 +137,7 @@ def score(
 def describe(place: Workspace, run: Run) -> None:
     """Writes the model's card with its scores."""
     from autoseg.checkpoint import load_checkpoint
-    from autoseg.model_card import write_card
+    from autoseg.report.model_card import write_card
 
     means = json.loads((run.validation / "summary.json").read_text())["mean_per_class"]
     write_card(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoseg.planning.budget import Budget
-from autoseg.planning.planners.clock import estimate_step_s
-from autoseg.planning.planners.drafts import DROPPED
+from autoseg.planning.planners.request import DROPPED
+from autoseg.planning.planners.time_budget import estimate_step_s
 from autoseg.schema.plan import Configuration, Plan
 
 MINUTE, HOUR, DAY = 60, 3600, 86400

@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from autoseg.errors import AutosegError, InputError
 from autoseg.parallel import map_unordered
-from autoseg.preprocessing.case import CaseTrace, Floats, Labels, preprocess_case
+from autoseg.preprocessing.case import CaseTrace, Floats, preprocess_case
 from autoseg.preprocessing.foreground import Locations, foreground_locations
+from autoseg.preprocessing.raters import Labels
 from autoseg.schema.dataset import Case
 from autoseg.schema.plan import Configuration
 from autoseg.schema.serialise import (

@@ -12,9 +12,9 @@ from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.explain import Cost, duration, explain
 from autoseg.planning.network_size import BASE_BYTES
 from autoseg.planning.planners.auto import EVERYTHING, TRANSFORMERS, plan_auto
-from autoseg.planning.planners.clock import work_of
+from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.request import Request, parse_configuration
-from autoseg.planning.planners.slices import count_slices, find_planes
+from autoseg.planning.planners.time_budget import work_of
 from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.labels import LabelClass, LabelScheme

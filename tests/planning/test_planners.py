@@ -11,9 +11,9 @@ from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import FAMILIES
 from autoseg.planning.planners.auto import plan_auto
-from autoseg.planning.planners.clock import fit_to_time, work_of
 from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.request import Request
+from autoseg.planning.planners.time_budget import fit_to_time, work_of
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.labels import LabelClass, LabelScheme

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoseg.errors import ImageError
-from autoseg.preprocessing.case import majority, preprocess_array, preprocess_case
+from autoseg.preprocessing.case import preprocess_array, preprocess_case
 from autoseg.preprocessing.normalisation import NORMALISATIONS
+from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import ChannelPlan, IntensityStatistics

@@ -7,23 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from autoseg.planning.budget import Budget
-from autoseg.planning.families import find_family
 from autoseg.planning.measures import measures_of, target_spacing, transposition
-from autoseg.planning.network_size import BASE_BYTES
-from autoseg.planning.planners.clock import USABLE, fit_to_time, set_schedule, work_of
-from autoseg.planning.planners.drafts import (
-    Drafter,
-    Grid,
-    fits,
-    make_grid,
-    wanted_configurations,
-)
+from autoseg.planning.planners.drafts import Drafter, Grid, fits, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
+from autoseg.planning.planners.memory_budget import MemoryBudget
 from autoseg.planning.planners.multipath import FUSION_SHARE, plan_fusion, plan_paths
 from autoseg.planning.planners.nnunet import drop_cascade
+from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
-from autoseg.planning.planners.request import Request, Wanted
-from autoseg.planning.planners.slices import count_slices, find_planes
+from autoseg.planning.planners.request import Request, Wanted, wanted_configurations
+from autoseg.planning.planners.time_budget import USABLE, fit_to_time, set_schedule
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Decision, Plan
@@ -42,11 +35,7 @@ EVERYTHING = (
     *(f"3d_fullres_{name}" for name in TRANSFORMERS),
 )
 EVERYTHING_2D = ("2d", *(f"2d_{name}" for name in TRANSFORMERS))
-FIT_ATTEMPTS = 4
 MIN_FUSION_PATCH = 16
-MIN_PATCH, SMALLEST_PATCH = 24, 16
-"""Voxels below which no axis of a patch is shortened: before and after the network is narrowed."""
-SHRINK, MAX_SHRINKS = 0.93, 60
 
 
 def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, request: Request) -> Plan:
@@ -108,10 +97,12 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         mirrored=mirrored,
         rare=_has_rare_classes(fingerprint, decisions),
     )
+    grid = make_grid(measures, spacing, transpose)
     bench = _Workbench(
         drafter=drafter,
         budget=budget,
-        grid=make_grid(measures, spacing, transpose),
+        grid=grid,
+        memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid, decisions=decisions),
         planes=find_planes(fingerprint, transpose, canonical=canonical),
         decisions=decisions,
         made={},
@@ -134,6 +125,7 @@ class _Workbench:
         drafter: Drafts them.
         budget: What they are fitted to.
         grid: The cases at the target spacing.
+        memory: Fits them to it.
         planes: Plane → axis of the transposed image that it cuts.
         decisions: Reasons are added here.
         made: Configurations are added here.
@@ -142,17 +134,10 @@ class _Workbench:
     drafter: Drafter
     budget: Budget
     grid: Grid
+    memory: MemoryBudget
     planes: dict[str, int]
     decisions: list[Decision]
     made: dict[str, Configuration]
-
-    @property
-    def memory_bytes(self) -> int:
-        """What a training may take: all that was named, or no more than the preset needs."""
-        if self.drafter.request.memory:
-            return self.budget.memory_bytes
-        reference = int(self.drafter.preset.reference_gb * GIGABYTE)
-        return min(self.budget.memory_bytes, reference)
 
     def plan_all(self, wanted: list[Wanted]) -> None:
         """Plans everything that is wanted."""
@@ -205,7 +190,7 @@ class _Workbench:
         """Low resolution and second stage, where a patch sees too little of a case."""
         fullres = Wanted(name="3d_fullres", base="3d_fullres")
         by_memory = self._volumes(fullres, self.grid, fit_time=False)
-        reference = self._reference_like(by_memory)
+        reference = self.memory.reference_like(by_memory)
         grids = [self.grid]
 
         def draft(grid: Grid) -> Configuration:
@@ -221,7 +206,7 @@ class _Workbench:
             Decision(topic="3d_lowres: spacing", value=f"{spacing} mm", reason=reason)
         )
         if self.budget.time_s is None:
-            lowres = self._fit_memory(
+            lowres = self.memory.fit(
                 lowres,
                 lambda size, width: self.drafter.draft("3d_lowres", grids[-1], size, width=width),
                 reference,
@@ -255,7 +240,10 @@ class _Workbench:
             fusion = set_schedule(fusion, fusion_s, steps)
         self.made.update({path.name: path for path in paths})
         fusion = fits(fusion, self.budget)
-        while fusion.memory_bytes > self.memory_bytes and max(fusion.patch_size) > MIN_FUSION_PATCH:
+        while (
+            fusion.memory_bytes > self.memory.memory_bytes
+            and max(fusion.patch_size) > MIN_FUSION_PATCH
+        ):
             patch = tuple(max(1, round(0.8 * size)) for size in fusion.patch_size)
             fusion = fits(replace(fusion, patch_size=patch), self.budget)
         self.made[name] = fusion
@@ -268,26 +256,6 @@ class _Workbench:
             )
         )
 
-    def _share(self) -> float:
-        return self.memory_bytes / (self.drafter.preset.reference_gb * GIGABYTE)
-
-    def _reference(self, dims: int) -> float:
-        """Feature map elements that fit the memory, by nnU-Net's numbers."""
-        return self._share() * self.drafter.preset.reference[dims]
-
-    def _reference_like(self, item: Configuration) -> float:
-        """Feature map elements at which the draft at full resolution is no larger than one."""
-        reference = self._reference(3)
-        for _ in range(MAX_SHRINKS):
-            if work_of(self.drafter.draft(item.name, self.grid, reference)) <= work_of(item):
-                break
-            reference *= SHRINK
-        return reference
-
-    def _excess(self, item: Configuration) -> float:
-        """Memory that is there for a step relative to what one needs."""
-        return max(self.memory_bytes - BASE_BYTES, 1) / max(item.memory_bytes - BASE_BYTES, 1)
-
     def _fit(
         self,
         draft: Callable[[float, int | None], Configuration],
@@ -296,71 +264,12 @@ class _Workbench:
         fit_time: bool = True,
         time_s: float | None = None,
     ) -> Configuration:
-        """Drafts smaller patches, then narrower networks, until the memory is kept."""
-        reference = self._reference(dims)
+        """Drafts a configuration and fits it to memory and time."""
+        reference = self.memory.reference(dims)
         item = draft(reference, None)
         if not fit_time or self.budget.time_s is None:
-            item = self._fit_memory(item, draft, reference)
+            item = self.memory.fit(item, draft, reference)
         return self._finish(item, time_s=time_s) if fit_time else item
-
-    def _fit_memory(
-        self,
-        item: Configuration,
-        draft: Callable[[float, int | None], Configuration],
-        reference: float,
-    ) -> Configuration:
-        trial = item = fits(item, self.budget)
-        if self.budget.footprint is None:
-            return item
-        family = find_family(item.network.architecture)
-        narrower = sorted({part.width for part in family.candidates}, reverse=True)[1:]
-        widths = [None, *narrower]
-        for width in widths:
-            min_patch = SMALLEST_PATCH if width == widths[-1] else MIN_PATCH
-            at = reference
-            trial = item if width is None else fits(draft(reference, width), self.budget)
-            for _ in range(FIT_ATTEMPTS):
-                if trial.memory_bytes <= self.memory_bytes:
-                    return trial
-                smaller, at = self._shrink(trial, draft, at, width, min_patch)
-                if smaller is trial:
-                    break
-                trial = smaller
-            if trial.memory_bytes <= self.memory_bytes:
-                return trial
-        self.decisions.append(
-            Decision(
-                topic=f"{trial.name}: memory",
-                value=f"{trial.memory_bytes / GIGABYTE:.1f} GB",
-                reason=f"more than the {self.memory_bytes / GIGABYTE:.1f} GB that are there: no "
-                "smaller patch is sensible",
-            )
-        )
-        return trial
-
-    def _shrink(
-        self,
-        item: Configuration,
-        draft: Callable[[float, int | None], Configuration],
-        reference: float,
-        width: int | None,
-        min_patch: int,
-    ) -> tuple[Configuration, float]:
-        """The next smaller draft that should fit, judged by its work, or the smallest there is."""
-        goal = self._excess(item) * work_of(item)
-        smallest = item, reference
-        for _ in range(MAX_SHRINKS):
-            reference *= SHRINK
-            smaller = draft(reference, width)
-            sizes = zip(smaller.patch_size, smaller.median_shape, strict=True)
-            if any(size < min(min_patch, median / 2) for size, median in sizes):
-                break
-            smallest = smaller, reference
-            if work_of(smaller) <= goal:
-                break
-        if smallest[0] is item:
-            return smallest
-        return fits(smallest[0], self.budget), smallest[1]
 
     def _finish(
         self, item: Configuration, *, coarsen: bool = True, time_s: float | None = None
@@ -370,7 +279,8 @@ class _Workbench:
             Decision(
                 topic=f"{item.name}: patch and batch by memory",
                 value=f"{'×'.join(map(str, item.patch_size))}, batch {item.batch_size}",
-                reason=f"{self.memory_bytes / GIGABYTE:.1f} GB of memory, by nnU-Net's rules",
+                reason=f"{self.memory.memory_bytes / GIGABYTE:.1f} GB of memory, "
+                "by nnU-Net's rules",
             )
         )
         if self.budget.time_s is None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
 from autoseg.planning.measures import measures_of, target_spacing, transposition
-from autoseg.planning.planners.drafts import DROPPED, Drafter, make_grid, wanted_configurations
+from autoseg.planning.planners.drafts import Drafter, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
 from autoseg.planning.planners.presets import find_preset
-from autoseg.planning.planners.request import Request
+from autoseg.planning.planners.request import DROPPED, Request, wanted_configurations
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Decision, Plan
