@@ -57,14 +57,14 @@ def map_unordered(
     """
     with tqdm(total=len(items), desc=description, unit="case", disable=None) as bar:
         if workers <= 1 or len(items) <= FEW_ITEMS:
-            for item in items:
-                result = function(item)
+            for configuration in items:
+                result = function(configuration)
                 bar.update()
-                yield item, result
+                yield configuration, result
             return
-        for item, result in _in_processes(function, items, min(workers, len(items))):
+        for configuration, result in _in_processes(function, items, min(workers, len(items))):
             bar.update()
-            yield item, result
+            yield configuration, result
 
 
 def _in_processes(

@@ -12,29 +12,29 @@ from autoseg.workspace import Workspace
 ALL = "all"
 
 
-def load_plan(place: Workspace) -> Plan:
+def load_plan(workspace: Workspace) -> Plan:
     """Reads the plan.
 
     Raises:
         InputError: There is none.
     """
-    if not place.plan.is_file():
-        raise InputError(f"{place.plan}: no such file. Run autoseg_plan first.")
-    return serialise.load(Plan, place.plan)
+    if not workspace.plan.is_file():
+        raise InputError(f"{workspace.plan}: no such file. Run autoseg_plan first.")
+    return serialise.load(Plan, workspace.plan)
 
 
-def load_dataset(place: Workspace) -> Dataset:
+def load_dataset(workspace: Workspace) -> Dataset:
     """Reads the data set's description.
 
     Raises:
         InputError: There is none.
     """
-    if not place.dataset.is_file():
-        raise InputError(f"{place.dataset}: no such file. Run autoseg_plan first.")
-    return serialise.load(Dataset, place.dataset)
+    if not workspace.dataset.is_file():
+        raise InputError(f"{workspace.dataset}: no such file. Run autoseg_plan first.")
+    return serialise.load(Dataset, workspace.dataset)
 
 
-def load_fold(place: Workspace, dataset: Dataset, fold: int | str) -> Fold:
+def load_fold(workspace: Workspace, dataset: Dataset, fold: int | str) -> Fold:
     """Cases of a fold; "all" trains on every case and validates on the same.
 
     Raises:
@@ -43,12 +43,12 @@ def load_fold(place: Workspace, dataset: Dataset, fold: int | str) -> Fold:
     names = tuple(case.identifier for case in dataset.cases)
     if fold == ALL:
         return Fold(train=names, val=())
-    found = read_splits(place.splits, names)
+    found = read_splits(workspace.splits, names)
     if not isinstance(fold, int) or not 0 <= fold < len(found):
         raise UsageError(f"There is no fold {fold}. There are 0 to {len(found) - 1}, and all.")
     return found[fold]
 
 
-def load_folds(place: Workspace, dataset: Dataset) -> tuple[Fold, ...]:
+def load_folds(workspace: Workspace, dataset: Dataset) -> tuple[Fold, ...]:
     """All folds of a workspace."""
-    return read_splits(place.splits, [case.identifier for case in dataset.cases])
+    return read_splits(workspace.splits, [case.identifier for case in dataset.cases])

@@ -51,20 +51,32 @@ def make_fingerprint(
         )
     }
     ordered = {case.identifier: found[case.identifier] for case in dataset.cases}
-    faults = [*errors, *(fault for item in ordered.values() for fault in item.errors)]
+    faults = [
+        *errors,
+        *(fault for configuration in ordered.values() for fault in configuration.errors),
+    ]
     faults += _duplicates(dataset.cases, ordered)
-    records = {name: item.record for name, item in ordered.items() if item.record is not None}
+    records = {
+        name: configuration.record
+        for name, configuration in ordered.items()
+        if configuration.record is not None
+    }
     if not faults and not any(record.labels for record in records.values()):
         faults.append(f"{dataset.root}: no case has any foreground; there is nothing to learn.")
     if faults:
         raise DatasetError(faults)
-    notes = [*warnings, *(note for item in ordered.values() for note in item.warnings)]
+    notes = [
+        *warnings,
+        *(note for configuration in ordered.values() for note in configuration.warnings),
+    ]
     notes += _oddities(dataset, records)
     for note in notes:
         logger.warning(note)
     return Fingerprint(
         cases=records,
-        intensities=_intensities([item.foreground for item in ordered.values()], dataset),
+        intensities=_intensities(
+            [configuration.foreground for configuration in ordered.values()], dataset
+        ),
         relative_size_after_crop=float(
             np.median(
                 [
@@ -178,8 +190,8 @@ def _layout(records: Iterable[CaseRecord], *, canonical: bool) -> tuple[float, f
     """
     by_case = [
         {
-            value: item.centroid_lps if canonical else item.centroid
-            for value, item in record.labels.items()
+            value: configuration.centroid_lps if canonical else configuration.centroid
+            for value, configuration in record.labels.items()
         }
         for record in records
     ]

@@ -30,7 +30,7 @@ class Job:
     """A training in a workspace.
 
     Attributes:
-        place: The workspace; its cases are preprocessed.
+        workspace: The workspace; its cases are preprocessed.
         dataset: The data set.
         folds: All folds of the workspace.
         fold: Number of the fold, or "all".
@@ -39,7 +39,7 @@ class Job:
         workers: Threads that make batches.
     """
 
-    place: Workspace
+    workspace: Workspace
     dataset: Dataset
     folds: tuple[Fold, ...]
     fold: int | str
@@ -51,7 +51,7 @@ class Job:
 def fit(
     job: Job,
     run: Run,
-    item: Configuration,
+    configuration: Configuration,
     *,
     resumes: bool,
     started: float | None = None,
@@ -62,15 +62,15 @@ def fit(
     Args:
         job: What for.
         run: Where everything is written.
-        item: The network.
+        configuration: The network.
         resumes: Go on from the run's last checkpoint.
         started: `time.perf_counter()` when the time budget began.
         previous_store: Predictions that the network gets as input.
     """
     cases = job.cases
     task = Task(
-        configuration=item,
-        store=Store(job.place.preprocessed(store_key(item))),
+        configuration=configuration,
+        store=Store(job.workspace.preprocessed(store_key(configuration))),
         train_cases=cases.train,
         val_cases=cases.val,
         provenance=Provenance(
@@ -87,7 +87,7 @@ def fit(
     )
     logger.info(
         "Training %s fold %s on %s: %d cases, %d for validation.",
-        item.name,
+        configuration.name,
         job.fold,
         job.device,
         len(cases.train),
@@ -98,14 +98,17 @@ def fit(
         trainer.resume()
         started = None
     model = trainer.fit(started)
-    fingerprint = serialise.load(Fingerprint, job.place.fingerprint)
+    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     write_card(run.card, model, fingerprint=fingerprint)
     return model
 
 
 def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
     """Preprocesses the cases for configurations, where that was not done yet."""
-    targets = {job.place.preprocessed(store_key(item)): item for item in configurations}
+    targets = {
+        job.workspace.preprocessed(store_key(configuration)): configuration
+        for configuration in configurations
+    }
     preprocess_cases(job.dataset.cases, targets, workers=default_workers())
 
 

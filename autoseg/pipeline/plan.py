@@ -86,7 +86,7 @@ def plan(
         DatasetError: The data set has faults; all of them are listed.
         UsageError: An argument does not fit.
     """
-    place = Workspace(Path(workspace))
+    workspace = Workspace(Path(workspace))
     workers = workers or default_workers()
     make_plan = PLANNERS[planner]
     asked = {
@@ -104,10 +104,10 @@ def plan(
         configurations = configurations or known.configurations
         network = network or known.network
         group_pattern = group_pattern or known.group_pattern
-    if reuse and (earlier := reusable(place, Path(dataset), asked, known)) is not None:
+    if reuse and (earlier := reusable(workspace, Path(dataset), asked, known)) is not None:
         logger.info("The plan was made already, for the same files and options.")
         if preprocess:
-            preprocess_workspace(place.root, workers=workers)
+            preprocess_workspace(workspace.root, workers=workers)
         return earlier
     make_budget(device, memory, time_budget)  # refuses wrong words before the data are read
     data, warnings, errors = survey_dataset(Path(dataset))
@@ -115,11 +115,11 @@ def plan(
         raise DatasetError(errors)
     if known is not None:
         data = apply_recipe(data, known)
-    check_workspace(place, data)
+    check_workspace(workspace, data)
     folding = Folding(number=folds, pattern=group_pattern, table=groups, seed=seed)
-    errors += fold_faults(place, data, folding)
-    fingerprint = measured_fingerprint(place, data, workers, errors, warnings)
-    chosen, decision = find_folds(place, data, fingerprint, folding)
+    errors += fold_faults(workspace, data, folding)
+    fingerprint = measured_fingerprint(workspace, data, workers, errors, warnings)
+    chosen, decision = find_folds(workspace, data, fingerprint, folding)
     request = Request(
         configurations=tuple(configurations),
         network=network,
@@ -130,13 +130,13 @@ def plan(
     budget = measuring_budget(device, memory, time_budget, data, fingerprint)
     made = make_plan(data, fingerprint, budget, request)
     made = replace(made, decisions=(*made.decisions, decision), request=asked)
-    with log_file(place.logs / "plan.log"):
+    with log_file(workspace.logs / "plan.log"):
         text = explain(made, costs(made, budget))
-        save_all(place, data, fingerprint, chosen, made, text)
+        save_all(workspace, data, fingerprint, chosen, made, text)
         for line in text.splitlines():
             logger.info(line)
     if preprocess:
-        preprocess_workspace(place.root, workers=workers)
+        preprocess_workspace(workspace.root, workers=workers)
     return made
 
 
@@ -156,17 +156,19 @@ def preprocess_workspace(
     Returns:
         How many cases were done now.
     """
-    place = Workspace(Path(workspace))
-    dataset = planned.load_dataset(place)
-    chosen = configurations or tuple(planned.load_plan(place).configurations.values())
-    targets = {place.preprocessed(store_key(item)): item for item in chosen}
+    workspace = Workspace(Path(workspace))
+    dataset = planned.load_dataset(workspace)
+    chosen = configurations or tuple(planned.load_plan(workspace).configurations.values())
+    targets = {
+        workspace.preprocessed(store_key(configuration)): configuration for configuration in chosen
+    }
     for case in dataset.cases:
         for path in (*case.images, *case.annotations):
             if not path.exists():
                 raise InputError(
                     f"{path}: is gone since the plan was made. Run autoseg_plan again."
                 )
-    with log_file(place.logs / "preprocess.log"):
+    with log_file(workspace.logs / "preprocess.log"):
         return preprocess_cases(dataset.cases, targets, workers=workers or default_workers())
 
 
@@ -187,34 +189,36 @@ class Folding:
     seed: int
 
 
-def check_workspace(place: Workspace, dataset: Dataset) -> None:
+def check_workspace(workspace: Workspace, dataset: Dataset) -> None:
     """Refuses folders that hold something else.
 
     Raises:
         UsageError: The folder belongs to another data set or is not a workspace.
     """
-    if place.root.is_file():
-        raise UsageError(f"{place.root}: is a file; --workspace needs a folder.")
-    if place.root.resolve() == dataset.root:
-        raise UsageError(f"{place.root}: is the data set; choose another folder for --workspace.")
-    if place.dataset.is_file():
-        owner = load_dataset(place).root
+    if workspace.root.is_file():
+        raise UsageError(f"{workspace.root}: is a file; --workspace needs a folder.")
+    if workspace.root.resolve() == dataset.root:
+        raise UsageError(
+            f"{workspace.root}: is the data set; choose another folder for --workspace."
+        )
+    if workspace.dataset.is_file():
+        owner = load_dataset(workspace).root
         if owner != dataset.root:
             raise UsageError(
-                f"{place.root}: is the workspace of {owner}. Choose another for {dataset.root}."
+                f"{workspace.root}: is the workspace of {owner}. Choose another for {dataset.root}."
             )
-    elif place.root.is_dir() and any(
+    elif workspace.root.is_dir() and any(
         not item.name.startswith(".") and item.name not in ("logs", "fingerprint.json")
-        for item in place.root.iterdir()
+        for item in workspace.root.iterdir()
     ):
         raise UsageError(
-            f"{place.root}: is not empty and no workspace of autoseg. Choose another folder."
+            f"{workspace.root}: is not empty and no workspace of autoseg. Choose another folder."
         )
 
 
-def fold_faults(place: Workspace, dataset: Dataset, folding: Folding) -> list[str]:
+def fold_faults(workspace: Workspace, dataset: Dataset, folding: Folding) -> list[str]:
     """Whether there are too few cases for the folds, as a list of at most one fault."""
-    if _given_splits(place, dataset) is not None or not dataset.cases:
+    if _given_splits(workspace, dataset) is not None or not dataset.cases:
         return []
     number = folding.number or DEFAULT_FOLDS
     names = [case.identifier for case in dataset.cases]
@@ -229,16 +233,16 @@ def fold_faults(place: Workspace, dataset: Dataset, folding: Folding) -> list[st
 
 
 def measured_fingerprint(
-    place: Workspace,
+    workspace: Workspace,
     dataset: Dataset,
     workers: int,
     errors: Sequence[str],
     warnings: Sequence[str],
 ) -> Fingerprint:
     """The fingerprint; an earlier one is taken where no file has changed since."""
-    if place.fingerprint.is_file() and not errors:
+    if workspace.fingerprint.is_file() and not errors:
         try:
-            earlier = serialise.load(Fingerprint, place.fingerprint)
+            earlier = serialise.load(Fingerprint, workspace.fingerprint)
         except InputError:
             earlier = None
         if earlier is not None and earlier.signature == signature(dataset):
@@ -249,16 +253,16 @@ def measured_fingerprint(
     return make_fingerprint(dataset, workers=workers, errors=errors, warnings=warnings)
 
 
-def _given_splits(place: Workspace, dataset: Dataset) -> Path | None:
+def _given_splits(workspace: Workspace, dataset: Dataset) -> Path | None:
     """splits_final.json of the data set, or else of the workspace."""
-    for path in (dataset.root / SPLITS, place.splits):
+    for path in (dataset.root / SPLITS, workspace.splits):
         if path.is_file():
             return path
     return None
 
 
 def find_folds(
-    place: Workspace, dataset: Dataset, measured: Fingerprint, folding: Folding
+    workspace: Workspace, dataset: Dataset, measured: Fingerprint, folding: Folding
 ) -> tuple[tuple[Fold, ...], Decision]:
     """Takes the folds that are given, or makes them.
 
@@ -267,7 +271,7 @@ def find_folds(
         UsageError: The workspace has another number of folds.
     """
     names = [case.identifier for case in dataset.cases]
-    given = _given_splits(place, dataset)
+    given = _given_splits(workspace, dataset)
     if given is not None:
         found = read_splits(given, names)
         if folding.number not in (None, len(found)):
@@ -290,7 +294,7 @@ def find_folds(
 
 
 def save_all(
-    place: Workspace,
+    workspace: Workspace,
     dataset: Dataset,
     measured: Fingerprint,
     chosen: Sequence[Fold],
@@ -300,30 +304,30 @@ def save_all(
     """Writes everything; an earlier plan that differs is kept under another name.
 
     Args:
-        place: The workspace.
+        workspace: The workspace.
         dataset: The data set.
         measured: Its fingerprint.
         chosen: Its folds.
         plan: The plan.
         text: The plan for people.
     """
-    serialise.save(measured, place.fingerprint)
-    serialise.save(dataset, place.dataset)
-    if not place.splits.is_file():
-        write_splits(place.splits, chosen)
-    if place.plan.is_file():
+    serialise.save(measured, workspace.fingerprint)
+    serialise.save(dataset, workspace.dataset)
+    if not workspace.splits.is_file():
+        write_splits(workspace.splits, chosen)
+    if workspace.plan.is_file():
         try:
-            differs = serialise.load(Plan, place.plan).configurations != plan.configurations
+            differs = serialise.load(Plan, workspace.plan).configurations != plan.configurations
         except InputError:
             differs = True
         if differs:
             number = 1
-            while (kept := place.root / f"plan-{number}.yaml").exists():
+            while (kept := workspace.root / f"plan-{number}.yaml").exists():
                 number += 1
-            shutil.copy2(place.plan, kept)
+            shutil.copy2(workspace.plan, kept)
             logger.info("The plan has changed; the earlier one is kept as %s.", kept.name)
-    serialise.save(plan, place.plan)
-    serialise.write_text(place.plan_text, text)
+    serialise.save(plan, workspace.plan)
+    serialise.write_text(workspace.plan_text, text)
 
 
 def default_configuration(root: Path) -> str:
@@ -334,12 +338,12 @@ def default_configuration(root: Path) -> str:
 
 
 def reusable(
-    place: Workspace, dataset_root: Path, request: dict[str, str], recipe: Recipe | None
+    workspace: Workspace, dataset_root: Path, request: dict[str, str], recipe: Recipe | None
 ) -> Plan | None:
     """The workspace's plan where it was made for the same request and unchanged files."""
     try:
-        plan = load_plan(place)
-        earlier = serialise.load(Fingerprint, place.fingerprint)
+        plan = load_plan(workspace)
+        earlier = serialise.load(Fingerprint, workspace.fingerprint)
         dataset, _ = read_dataset(dataset_root)
         if recipe is not None:
             dataset = apply_recipe(dataset, recipe)

@@ -28,39 +28,39 @@ from autoseg.workspace import Run, Workspace
 logger = logging.getLogger(__name__)
 
 
-def missing_models(place: Workspace, names: Iterable[str], num_folds: int) -> list[str]:
+def missing_models(workspace: Workspace, names: Iterable[str], num_folds: int) -> list[str]:
     """Commands that train what a cascade's second stage needs and what is not there yet."""
     return [
-        f"autoseg_train {place.root} {name} {fold}"
+        f"autoseg_train {workspace.root} {name} {fold}"
         for name in names
         for fold in range(num_folds)
-        if not place.run(name, fold).final.is_file()
+        if not workspace.run(name, fold).final.is_file()
     ]
 
 
-def check_previous(job: Job, item: Configuration) -> None:
+def check_previous(job: Job, configuration: Configuration) -> None:
     """Refuses a network whose earlier stage is not there, before anything is written.
 
     Raises:
         InputError: Folds of a cascade's first stage are not trained, or leave cases out; there is
             no second fold for a multi-path network.
     """
-    if item.previous is None:
+    if configuration.previous is None:
         return
-    if item.previous.kind == "probabilities":
+    if configuration.previous.kind == "probabilities":
         inner_fold(job)
         return
-    (name,) = item.previous.names
-    missing = missing_models(job.place, (name,), len(job.folds))
+    (name,) = configuration.previous.names
+    missing = missing_models(job.workspace, (name,), len(job.folds))
     if missing:
         raise InputError(
-            f"{item.name} learns from the predictions of {name} for all cases, but "
+            f"{configuration.name} learns from the predictions of {name} for all cases, but "
             f"{len(missing)} of its {len(job.folds)} folds are not trained. Run:\n"
             + "\n".join(missing)
         )
     if left := sorted(_all_cases(job) - {case for fold in job.folds for case in fold.val}):
         raise InputError(
-            f"{job.place.splits}: '{left[0]}' ({len(left)} in all) is in no fold's validation "
+            f"{job.workspace.splits}: '{left[0]}' ({len(left)} in all) is in no fold's validation "
             f"part, so that no network of {name} can predict it. Use folds that cover all cases."
         )
 
@@ -69,22 +69,22 @@ def _all_cases(job: Job) -> set[str]:
     return set(job.cases.train) | set(job.cases.val)
 
 
-def cascade_inputs(job: Job, item: Configuration) -> StageStore:
+def cascade_inputs(job: Job, configuration: Configuration) -> StageStore:
     """Predictions of a cascade's first stage for every case, by the fold that did not learn it."""
-    assert item.previous is not None
-    (name,) = item.previous.names
+    assert configuration.previous is not None
+    (name,) = configuration.previous.names
     wanted = _all_cases(job)
-    store = StageStore(job.place.root / "stages" / f"{name}-for-{store_key(item)}")
+    store = StageStore(job.workspace.root / "stages" / f"{name}-for-{store_key(configuration)}")
     for number, fold in enumerate(job.folds):
         cases = [case for case in fold.val if case in wanted]
-        _predict_stage(job, item, [job.place.run(name, number).final], cases, store)
+        _predict_stage(job, configuration, [job.workspace.run(name, number).final], cases, store)
     return store
 
 
 def fit_paths(
     job: Job,
     run: Run,
-    item: Configuration,
+    configuration: Configuration,
     stages: Mapping[str, Configuration],
     *,
     resume: bool,
@@ -97,10 +97,10 @@ def fit_paths(
     Returns:
         The fusion's job, and the paths' predictions for its cases.
     """
-    assert item.previous is not None
+    assert configuration.previous is not None
     held_out = inner_fold(job)
     inner = tuple(case for case in job.cases.train if case not in set(held_out))
-    names = item.previous.names
+    names = configuration.previous.names
     for name in names:  # kept from the beginning, so that a resumed training has the same paths
         if not run.path(name).configuration.is_file():
             serialise.save(stages[name], run.path(name).configuration)
@@ -125,7 +125,7 @@ def fit_paths(
             )
     store = StageStore(run.stage_inputs)
     files = [run.path(name).final for name in names]
-    _predict_stage(job, item, files, (*held_out, *job.cases.val), store)
+    _predict_stage(job, configuration, files, (*held_out, *job.cases.val), store)
     return replace(job, cases=Fold(train=held_out, val=job.cases.val)), store
 
 
@@ -137,7 +137,7 @@ def inner_fold(job: Job) -> tuple[str, ...]:
     """
     if len(job.folds) < 2:
         raise InputError(
-            f"{job.place.splits}: has one fold; a multi-path network needs a second one, whose "
+            f"{job.workspace.splits}: has one fold; a multi-path network needs a second one, whose "
             "cases it learns to join its paths on."
         )
     number = 0 if not isinstance(job.fold, int) else (job.fold + 1) % len(job.folds)
@@ -147,7 +147,7 @@ def inner_fold(job: Job) -> tuple[str, ...]:
 
 def _predict_stage(
     job: Job,
-    item: Configuration,
+    configuration: Configuration,
     files: Sequence[Path],
     cases: Sequence[str],
     store: StageStore,
@@ -160,10 +160,10 @@ def _predict_stage(
         return
     options = Options(device=job.device)
     networks = [load_network(model, options, {}) for model in load_models(files)]
-    configurations = [item, *(network.configuration for network in networks)]
+    configurations = [configuration, *(network.configuration for network in networks)]
     preprocess(job, configurations)
     stores = {
-        key: Store(job.place.preprocessed(key), cache_bytes=0)
+        key: Store(job.workspace.preprocessed(key), cache_bytes=0)
         for key in map(store_key, configurations)
     }
     for case in tqdm(todo, desc="First stage", unit="case", disable=None):
@@ -173,5 +173,5 @@ def _predict_stage(
             )
             for key, part in stores.items()
         }
-        found = stage_input(item, [[part] for part in networks], CaseWork(cases=done))
+        found = stage_input(configuration, [[part] for part in networks], CaseWork(cases=done))
         store.write(case, found, source)

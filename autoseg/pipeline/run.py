@@ -79,19 +79,23 @@ def run(
         reuse=True,
         workers=workers,
     )
-    made = planned.load_plan(Workspace(Path(workspace))).configurations[configuration]
-    if made.previous is not None and made.previous.kind == "labels":
-        place = Workspace(Path(workspace))
-        for name in made.previous.names:
-            for number in range(len(planned.load_folds(place, planned.load_dataset(place)))):
-                train(workspace, name, number, resume=True, epochs=epochs, device=device)
+    workspace = Workspace(Path(workspace))
+    previous = planned.load_plan(workspace).configurations[configuration].previous
+    if previous is not None and previous.kind == "labels":
+        for name in previous.names:
+            for number in range(
+                len(planned.load_folds(workspace, planned.load_dataset(workspace)))
+            ):
+                train(workspace.root, name, number, resume=True, epochs=epochs, device=device)
     summaries = {}
     for fold in folds:
-        train(workspace, configuration, fold, resume=True, epochs=epochs, device=device)
+        train(workspace.root, configuration, fold, resume=True, epochs=epochs, device=device)
         if fold == planned.ALL:  # every case was learnt from, none is left to score
             continue
-        folder = Workspace(Path(workspace)).run(configuration, fold).folder
-        summaries[folder] = validate(workspace, configuration, fold, device=device, workers=workers)
+        folder = workspace.run(configuration, fold).folder
+        summaries[folder] = validate(
+            workspace.root, configuration, fold, device=device, workers=workers
+        )
     return summaries
 
 

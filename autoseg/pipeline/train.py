@@ -59,22 +59,22 @@ def train(
     from autoseg.pipeline.previous_stages import cascade_inputs, check_previous, fit_paths
     from autoseg.planning.replan import check_unchanged
 
-    place = Workspace(Path(workspace))
-    made, dataset = planned.load_plan(place), planned.load_dataset(place)
+    workspace = Workspace(Path(workspace))
+    made, dataset = planned.load_plan(workspace), planned.load_dataset(workspace)
     device = find_device(device)
     job = Job(
-        place=place,
+        workspace=workspace,
         dataset=dataset,
-        folds=planned.load_folds(place, dataset),
+        folds=planned.load_folds(workspace, dataset),
         fold=fold,
-        cases=planned.load_fold(place, dataset, fold),
+        cases=planned.load_fold(workspace, dataset, fold),
         device=device,
         workers=batch_workers(device) if workers is None else workers,
     )
     if configuration not in made.configurations:
         known = ", ".join(made.configurations)
         raise UsageError(f"The plan has no configuration '{configuration}'. It has: {known}.")
-    run = place.run(configuration, fold)
+    run = workspace.run(configuration, fold)
     if resume and run.final.is_file():
         logger.info("%s is trained already.", run.folder)
         return load_checkpoint(run.final)
@@ -88,11 +88,16 @@ def train(
             check_unchanged(item, epochs, parse_duration(time_budget) if time_budget else None)
         else:
             items = override(
-                place, made, configuration, epochs=epochs, device=device, time_budget=time_budget
+                workspace,
+                made,
+                configuration,
+                epochs=epochs,
+                device=device,
+                time_budget=time_budget,
             )
             item = items[configuration]
             serialise.save(item, run.configuration)
-        preprocess_workspace(place.root, configurations=[item])
+        preprocess_workspace(workspace.root, configurations=[item])
         store = None
         if item.previous is not None:
             if item.previous.kind == "labels":

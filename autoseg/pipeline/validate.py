@@ -48,9 +48,9 @@ def validate(
     Returns:
         The scores, which are also in the run's folder.
     """
-    place = Workspace(Path(workspace))
-    dataset, run = planned.load_dataset(place), place.run(configuration, fold)
-    chosen = planned.load_fold(place, dataset, fold)
+    workspace = Workspace(Path(workspace))
+    dataset, run = planned.load_dataset(workspace), workspace.run(configuration, fold)
+    chosen = planned.load_fold(workspace, dataset, fold)
     if not chosen.val:
         raise UsageError(f"Fold {fold} has no validation cases.")
     if not run.final.is_file():
@@ -64,10 +64,10 @@ def validate(
             raise InputError(
                 "\n".join(f"Case '{case}': {reason}" for case, reason in report.failed.items())
             )
-        reference = references(place, dataset, cases)
+        reference = references(workspace, dataset, cases)
         summary = score(run, dataset, cases, reference)
         draw(run, cases, reference, summary)
-        describe(place, run)
+        describe(workspace, run)
         for line in summary.table().splitlines():
             logger.info(line)
     return summary
@@ -104,14 +104,16 @@ def prediction_path(run: Run, case: Case) -> Path:
     return run.validation / f"{case.identifier}{image_ending(case.images[0].name)}"
 
 
-def references(place: Workspace, dataset: Dataset, cases: Mapping[str, Case]) -> dict[str, Path]:
+def references(
+    workspace: Workspace, dataset: Dataset, cases: Mapping[str, Case]
+) -> dict[str, Path]:
     """Label map per case; where raters outlined it, their majority is written and taken."""
     result = {}
     for name, case in cases.items():
         if case.label is not None:
             result[name] = case.label
             continue
-        path = place.root / "references" / f"{name}{image_ending(case.images[0].name)}"
+        path = workspace.root / "references" / f"{name}{image_ending(case.images[0].name)}"
         if not path.is_file():
             _, geometry = read_image(case.images[0])
             labels = read_reference(case, dataset.labels)
@@ -134,7 +136,7 @@ def score(
     return summary
 
 
-def describe(place: Workspace, run: Run) -> None:
+def describe(workspace: Workspace, run: Run) -> None:
     """Writes the model's card with its scores."""
     from autoseg.checkpoint import load_checkpoint
     from autoseg.report.model_card import write_card
@@ -143,7 +145,7 @@ def describe(place: Workspace, run: Run) -> None:
     write_card(
         run.card,
         load_checkpoint(run.final),
-        fingerprint=serialise.load(Fingerprint, place.fingerprint),
+        fingerprint=serialise.load(Fingerprint, workspace.fingerprint),
         scores=means,
     )
 

@@ -112,12 +112,12 @@ def measuring_budget(
     }
 
     @cache  # planners ask again for what they have not changed, and a trace takes a while
-    def trace(item: Configuration) -> int:
-        cases = stored_bytes(measures[item.orientation is not None], item)
-        return training_footprint(item, budget.device, cases)
+    def trace(configuration: Configuration) -> int:
+        cases = stored_bytes(measures[configuration.orientation is not None], configuration)
+        return training_footprint(configuration, budget.device, cases)
 
-    def footprint(item: Configuration) -> int:
-        return trace(replace(item, memory_bytes=0))
+    def footprint(configuration: Configuration) -> int:
+        return trace(replace(configuration, memory_bytes=0))
 
     return replace(
         budget,

@@ -38,33 +38,35 @@ def explain(plan: Plan, costs: Mapping[str, Cost]) -> str:
         "| configuration | spacing mm | patch | batch | network | parameters | memory | training |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, item in plan.configurations.items():
+    for name, configuration in plan.configurations.items():
         cost = costs.get(name)
-        spacing = " × ".join("case" if step is None else f"{step:.3g}" for step in item.spacing_mm)
-        patch = " × ".join(map(str, item.patch_size))
-        if item.num_slices > 1:
-            patch += f", {item.num_slices} slices"
+        spacing = " × ".join(
+            "case" if step is None else f"{step:.3g}" for step in configuration.spacing_mm
+        )
+        patch = " × ".join(map(str, configuration.patch_size))
+        if configuration.num_slices > 1:
+            patch += f", {configuration.num_slices} slices"
         parameters = f"{cost.parameters / 1e6:.2f} M" if cost else ""
         lines.append(
-            f"| {name} | {spacing} | {patch} | {item.batch_size} | {item.network.architecture}, "
-            f"{item.network.features[0]}–{item.network.features[-1]} features | "
-            f"{parameters} | {item.memory_bytes / 2**30:.1f} GB | {_time(item, cost)} |"
+            f"| {name} | {spacing} | {patch} | {configuration.batch_size} | {configuration.network.architecture}, "
+            f"{configuration.network.features[0]}–{configuration.network.features[-1]} features | "
+            f"{parameters} | {configuration.memory_bytes / 2**30:.1f} GB | {_time(configuration, cost)} |"
         )
-    dropped = [item for item in plan.decisions if item.value == DROPPED]
+    dropped = [configuration for configuration in plan.decisions if configuration.value == DROPPED]
     if dropped:
         lines += ["", "Not planned:", ""]
-        lines += [f"- {item.topic}: {item.reason}." for item in dropped]
+        lines += [f"- {configuration.topic}: {configuration.reason}." for configuration in dropped]
     lines += ["", "## Decisions", ""]
     lines += [
-        f"- **{item.topic}**: {item.value} – {item.reason}."
-        for item in plan.decisions
-        if item.value != DROPPED
+        f"- **{configuration.topic}**: {configuration.value} – {configuration.reason}."
+        for configuration in plan.decisions
+        if configuration.value != DROPPED
     ]
     return "\n".join(lines) + "\n"
 
 
-def _time(item: Configuration, cost: Cost | None) -> str:
-    plan = item.training
+def _time(configuration: Configuration, cost: Cost | None) -> str:
+    plan = configuration.training
     if plan.time_budget_s is not None:
         return f"{duration(plan.time_budget_s)}, about {plan.epochs * plan.steps_per_epoch} steps"
     if cost is None:
@@ -92,13 +94,18 @@ def costs(made: Plan, budget: Budget) -> dict[str, Cost]:
     assert budget.step_s is not None
     found: dict[str, Cost] = {}
     known: dict[object, float] = {}
-    for name, item in made.configurations.items():
-        key = (item.network, item.patch_size, item.batch_size, item.num_slices)
+    for name, configuration in made.configurations.items():
+        key = (
+            configuration.network,
+            configuration.patch_size,
+            configuration.batch_size,
+            configuration.num_slices,
+        )
         if key not in known:
             known[key] = (
                 0.0
-                if item.training.time_budget_s is not None
-                else estimate_step_s(item, budget.step_s)
+                if configuration.training.time_budget_s is not None
+                else estimate_step_s(configuration, budget.step_s)
             )
-        found[name] = Cost(parameters=count_parameters(item), step_s=known[key])
+        found[name] = Cost(parameters=count_parameters(configuration), step_s=known[key])
     return found

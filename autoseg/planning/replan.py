@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def override(
-    place: Workspace,
+    workspace: Workspace,
     made: Plan,
     name: str,
     *,
@@ -35,7 +35,7 @@ def override(
     if time_s is not None and time_s != items[name].training.time_budget_s:
         # The second stage of a cascade is what the first made it; only its time can change.
         if made.planner == "auto" and (stage is None or stage.kind == "probabilities"):
-            items.update(_plan_again(place, made, name, device, time_budget))
+            items.update(_plan_again(workspace, made, name, device, time_budget))
         else:
             training = replace(items[name].training, time_budget_s=time_s)
             items[name] = replace(items[name], training=training)
@@ -47,7 +47,7 @@ def override(
 
 
 def _plan_again(
-    place: Workspace, made: Plan, name: str, device: str, time_budget: str | None
+    workspace: Workspace, made: Plan, name: str, device: str, time_budget: str | None
 ) -> dict[str, Configuration]:
     """Plans one configuration for another time; the workspace's plan stays as it is."""
     memory = made.request.get("memory") or None
@@ -58,8 +58,8 @@ def _plan_again(
         seed=made.configurations[name].seed,
         recipe=load_recipe(made.request["recipe"]) if made.request.get("recipe") else None,
     )
-    dataset = planned.load_dataset(place)
-    measured = serialise.load(Fingerprint, place.fingerprint)
+    dataset = planned.load_dataset(workspace)
+    measured = serialise.load(Fingerprint, workspace.fingerprint)
     budget = measuring_budget(device, memory, time_budget, dataset, measured)
     again = PLANNERS[made.planner](dataset, measured, budget, request)
     for reason in again.decisions:

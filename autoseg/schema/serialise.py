@@ -36,9 +36,9 @@ def to_plain(value: Any) -> Any:
             field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
     if isinstance(value, dict):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_plain(configuration) for key, configuration in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
+        return [to_plain(configuration) for configuration in value]
     if isinstance(value, Path):
         return str(value)
     return value
@@ -70,7 +70,10 @@ def _decode(hint: Any, plain: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(plain, dict):
             raise SchemaError(f"{where}: expected a mapping, got {plain!r}.")
-        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in plain.items()}
+        return {
+            key: _decode(arguments[1], configuration, f"{where}.{key}")
+            for key, configuration in plain.items()
+        }
     if origin is typing.Literal:
         if plain not in arguments:
             raise SchemaError(f"{where}: {plain!r} is not one of {', '.join(map(str, arguments))}.")
@@ -136,7 +139,10 @@ def _decode_dataclass(cls: Any, plain: Any, where: str) -> Any:
     if missing:
         raise SchemaError(f"{where}: the key '{missing[0]}' is missing.")
     return cls(
-        **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in plain.items()}
+        **{
+            name: _decode(hints[name], configuration, f"{where}.{name}")
+            for name, configuration in plain.items()
+        }
     )
 
 
@@ -203,7 +209,7 @@ def load(cls: type[T], source: Path) -> T:
             f"{source}: schema is {plain.get('schema')!r}, this version of autoseg reads "
             f"{SCHEMA_VERSION}. Make the file again with this version."
         )
-    body = {key: item for key, item in plain.items() if key not in _HEADER}
+    body = {key: configuration for key, configuration in plain.items() if key not in _HEADER}
     return from_plain(cls, body, str(source))
 
 

@@ -226,9 +226,11 @@ class _Workbench:
 
         def plan_path(path: str, axis: int) -> Configuration:
             def draft(reference: float, width: int | None) -> Configuration:
-                item = self.drafter.draft(path, self.grid, reference, slice_axis=axis, width=width)
+                configuration = self.drafter.draft(
+                    path, self.grid, reference, slice_axis=axis, width=width
+                )
                 # All paths are resampled along all axes, so that their outputs stack to volumes.
-                return replace(item, spacing_mm=self.grid.spacing)
+                return replace(configuration, spacing_mm=self.grid.spacing)
 
             return self._fit(draft, 2, time_s=path_s)
 
@@ -266,36 +268,36 @@ class _Workbench:
     ) -> Configuration:
         """Drafts a configuration and fits it to memory and time."""
         reference = self.memory.reference(dims)
-        item = draft(reference, None)
+        configuration = draft(reference, None)
         if not fit_time or self.budget.time_s is None:
-            item = self.memory.fit(item, draft, reference)
-        return self._finish(item, time_s=time_s) if fit_time else item
+            configuration = self.memory.fit(configuration, draft, reference)
+        return self._finish(configuration, time_s=time_s) if fit_time else configuration
 
     def _finish(
-        self, item: Configuration, *, coarsen: bool = True, time_s: float | None = None
+        self, configuration: Configuration, *, coarsen: bool = True, time_s: float | None = None
     ) -> Configuration:
         """Fits to the time where there is a budget, and writes down why."""
         self.decisions.append(
             Decision(
-                topic=f"{item.name}: patch and batch by memory",
-                value=f"{'×'.join(map(str, item.patch_size))}, batch {item.batch_size}",
+                topic=f"{configuration.name}: patch and batch by memory",
+                value=f"{'×'.join(map(str, configuration.patch_size))}, batch {configuration.batch_size}",
                 reason=f"{self.memory.memory_bytes / GIGABYTE:.1f} GB of memory, "
                 "by nnU-Net's rules",
             )
         )
         if self.budget.time_s is None:
             weeks = ", which takes weeks on a CPU" if self.budget.device == "cpu" else ""
-            plan = item.training
+            plan = configuration.training
             self.decisions.append(
                 Decision(
-                    topic=f"{item.name}: schedule",
+                    topic=f"{configuration.name}: schedule",
                     value=f"{plan.epochs} epochs of {plan.steps_per_epoch} steps",
                     reason=f"no time budget was given; this is nnU-Net's schedule{weeks}",
                 )
             )
-            return fits(item, self.budget)
+            return fits(configuration, self.budget)
         budget = replace(self.budget, time_s=time_s or self.budget.time_s)
-        fitted, reasons = fit_to_time(item, budget, coarsen=coarsen)
+        fitted, reasons = fit_to_time(configuration, budget, coarsen=coarsen)
         self.decisions.extend(reasons)
         return fits(fitted, self.budget)
 

@@ -50,42 +50,46 @@ class MemoryBudget:
         """Feature map elements that fit the memory, by nnU-Net's numbers."""
         return self._share() * self.drafter.preset.reference[dims]
 
-    def reference_like(self, item: Configuration) -> float:
+    def reference_like(self, configuration: Configuration) -> float:
         """Feature map elements at which the draft at full resolution is no larger than one."""
         reference = self.reference(3)
         for _ in range(MAX_SHRINKS):
-            if work_of(self.drafter.draft(item.name, self.grid, reference)) <= work_of(item):
+            if work_of(self.drafter.draft(configuration.name, self.grid, reference)) <= work_of(
+                configuration
+            ):
                 break
             reference *= SHRINK
         return reference
 
-    def _excess(self, item: Configuration) -> float:
+    def _excess(self, configuration: Configuration) -> float:
         """Memory that is there for a step relative to what one needs."""
-        return max(self.memory_bytes - BASE_BYTES, 1) / max(item.memory_bytes - BASE_BYTES, 1)
+        return max(self.memory_bytes - BASE_BYTES, 1) / max(
+            configuration.memory_bytes - BASE_BYTES, 1
+        )
 
     def fit(
         self,
-        item: Configuration,
+        configuration: Configuration,
         draft: Callable[[float, int | None], Configuration],
         reference: float,
     ) -> Configuration:
         """Drafts smaller patches, then narrower networks, until the memory is kept.
 
         Args:
-            item: The first draft.
+            configuration: The first draft.
             draft: Drafts it again with another number of feature map elements and another width.
             reference: Feature map elements of the first draft.
         """
-        trial = item = fits(item, self.budget)
+        trial = configuration = fits(configuration, self.budget)
         if self.budget.footprint is None:
-            return item
-        family = find_family(item.network.architecture)
+            return configuration
+        family = find_family(configuration.network.architecture)
         narrower = sorted({part.width for part in family.candidates}, reverse=True)[1:]
         widths = [None, *narrower]
         for width in widths:
             min_patch = SMALLEST_PATCH if width == widths[-1] else MIN_PATCH
             at = reference
-            trial = item if width is None else fits(draft(reference, width), self.budget)
+            trial = configuration if width is None else fits(draft(reference, width), self.budget)
             for _ in range(FIT_ATTEMPTS):
                 if trial.memory_bytes <= self.memory_bytes:
                     return trial
@@ -107,15 +111,15 @@ class MemoryBudget:
 
     def _shrink(
         self,
-        item: Configuration,
+        configuration: Configuration,
         draft: Callable[[float, int | None], Configuration],
         reference: float,
         width: int | None,
         min_patch: int,
     ) -> tuple[Configuration, float]:
         """The next smaller draft that should fit, judged by its work, or the smallest there is."""
-        goal = self._excess(item) * work_of(item)
-        smallest = item, reference
+        goal = self._excess(configuration) * work_of(configuration)
+        smallest = configuration, reference
         for _ in range(MAX_SHRINKS):
             reference *= SHRINK
             smaller = draft(reference, width)
@@ -125,6 +129,6 @@ class MemoryBudget:
             smallest = smaller, reference
             if work_of(smaller) <= goal:
                 break
-        if smallest[0] is item:
+        if smallest[0] is configuration:
             return smallest
         return fits(smallest[0], self.budget), smallest[1]

@@ -51,14 +51,14 @@ def fit_to_time(
     family = _short_family(configuration)
     measured: list[str] = []
 
-    def steps_of(item: Configuration) -> tuple[int, float]:
+    def steps_of(configuration: Configuration) -> tuple[int, float]:
         assert budget.step_s is not None
         assert budget.time_s is not None
-        seconds = budget.step_s(item)
+        seconds = budget.step_s(configuration)
         steps = int(USABLE * budget.time_s / seconds)
         measured.append(
-            f"{item.network.architecture} {item.network.features[0]}–{item.network.features[-1]}, "
-            f"patch {'×'.join(map(str, item.patch_size))}, batch {item.batch_size}: "
+            f"{configuration.network.architecture} {configuration.network.features[0]}–{configuration.network.features[-1]}, "
+            f"patch {'×'.join(map(str, configuration.patch_size))}, batch {configuration.batch_size}: "
             f"{seconds:.3g} s per step"
         )
         return steps, seconds
