@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.errors import ImageError
-from autoseg.images import nifti_faults
+from autoseg.images.faults import grid_differences, image_faults, image_warnings
 from autoseg.images.files import Array, is_natural, read_image, voxel_volume_ml
 from autoseg.preprocessing.crop import nonzero_box, slices
 from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
-from autoseg.schema.geometry import Geometry, geometry_differences
+from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelScheme
 
 NUM_QUANTILES = 2000
@@ -95,9 +95,12 @@ class Examine:
             except ImageError as error:
                 found.errors.append(str(error))
                 continue
-            hidden = nifti_faults.hidden_faults(path) if nifti_faults.is_nifti(path) else []
-            seen = _image_faults(array, geometry)
-            found.errors.extend(f"{path}: {fault}" for fault in dict.fromkeys([*hidden, *seen]))
+            found.errors.extend(image_faults(array, geometry, path))
+            if array.size and not array.any():
+                found.errors.append(
+                    f"{path}: is empty (all voxels are 0). Remove the case or export it again."
+                )
+            found.warnings.extend(image_warnings(array, geometry, path))
             if images:
                 found.errors.extend(_geometry_faults(path, geometry, *images[0][::2]))
             images.append((path, array, geometry))
@@ -109,9 +112,6 @@ class Examine:
                     f"dataset.json names {len(self.channel_names)} "
                     f"({', '.join(self.channel_names)})."
                 )
-        for path, array, _ in images:
-            if array.size and array.min() == array.max() != 0:
-                found.warnings.append(f"{path}: all voxels have the value {array.flat[0]}.")
         return images
 
     def _read_labels(
@@ -128,10 +128,8 @@ class Examine:
             found.errors.append(f"{path}: a label map has one channel, this has {array.shape[0]}.")
             return None
         if array.dtype.kind == "f":
-            hidden = nifti_faults.hidden_faults(path) if nifti_faults.is_nifti(path) else []
-            if hidden or not np.isfinite(array).all():
-                reason = hidden[0] if hidden else "holds NaN or infinity; labels are integers."
-                found.errors.append(f"{path}: {reason}")
+            if not np.isfinite(array).all():
+                found.errors.append(f"{path}: holds NaN or infinity; labels are integers.")
                 return None
             rounded = np.rint(array)
             odd = array[rounded != array]
@@ -155,26 +153,11 @@ class Examine:
             return None
 
 
-def _image_faults(array: Array, geometry: Geometry) -> Iterator[str]:
-    if array.size == 0:
-        yield "is empty (no voxels)."
-        return
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        count = int((~np.isfinite(array)).sum())
-        yield f"holds NaN or infinity in {count} voxels. Replace them before planning."
-    elif array.dtype.kind == "c":
-        yield "holds complex numbers."
-    elif not array.any():
-        yield "is empty (all voxels are 0). Remove the case or export it again."
-    if min(geometry.spacing_mm) <= 0:
-        yield f"spacing {geometry.spacing_mm} mm is not positive. Correct the header."
-
-
 def _geometry_faults(
     path: Path, geometry: Geometry, first_path: Path, first: Geometry
 ) -> Iterator[str]:
     """What differs between a file and the first image of its case."""
-    differences = geometry_differences(first, geometry)
+    differences = grid_differences(first, geometry, path)
     if is_natural("." + path.name.rsplit(".", 1)[-1]):
         differences = [item for item in differences if item.startswith("shape")]
     if differences:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+
+from autoseg.schema.nifti_placement import NiftiPlacement
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class Geometry:
         origin_mm: Centre of the first voxel in world coordinates (x, y, z), as ITK has it.
         direction: Direction cosines, row by row (x, y, z), as ITK has them.
         dimensions: 2 for a 2D image, else 3.
+        nifti: What the image's own header says, for NIfTI files; a label map in that format
+            repeats it. It plays no part in whether two geometries are equal.
     """
 
     shape: tuple[int, int, int]
@@ -26,6 +30,7 @@ class Geometry:
     origin_mm: tuple[float, ...]
     direction: tuple[float, ...]
     dimensions: int = 3
+    nifti: NiftiPlacement | None = field(default=None, compare=False, repr=False)
 
     def orientation(self) -> str:
         """Letters of the directions in which x, y and z grow: "LPS" is the identity of ITK."""
@@ -57,6 +62,7 @@ class Geometry:
             self,
             shape=tuple(part.stop - part.start for part in box),
             origin_mm=tuple(float(value) for value in origin),
+            nifti=None,  # it places the whole image
         )
 
     def _axes(self) -> list[tuple[str, int, bool]]:

@@ -69,7 +69,7 @@ def test_truncated_nifti_files_are_found(tmp_path, ending, share):
     sitk.WriteImage(sitk.GetImageFromArray(array), str(path))
     data = path.read_bytes()
     path.write_bytes(data[: int(share * len(data))])
-    with pytest.raises(ImageError, match=r"cannot be read .*Export it again"):
+    with pytest.raises(ImageError, match=r"cannot be read .*Copy or export it again"):
         read_image(path)
 
 
