@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.errors import ImageError
-from autoseg.images.faults import grid_differences, image_faults, image_warnings
+from autoseg.images.faults import grid_faults, image_faults, image_warnings
 from autoseg.images.files import Array, is_natural, read_image, voxel_volume_ml
 from autoseg.preprocessing.crop import nonzero_box, slices
 from autoseg.preprocessing.raters import majority
@@ -155,16 +154,10 @@ class Examine:
 
 def _geometry_faults(
     path: Path, geometry: Geometry, first_path: Path, first: Geometry
-) -> Iterator[str]:
+) -> list[str]:
     """What differs between a file and the first image of its case."""
-    differences = grid_differences(first, geometry, path)
-    if is_natural("." + path.name.rsplit(".", 1)[-1]):
-        differences = [item for item in differences if item.startswith("shape")]
-    if differences:
-        yield (
-            f"{path}: geometry differs from {first_path.name}: {'; '.join(differences)}. "
-            "Resample or re-export the file, or remove the case."
-        )
+    is_picture = is_natural(path.suffix)
+    return grid_faults(path, geometry, first_path, first, shape_only=is_picture)
 
 
 def _measure(

@@ -18,6 +18,9 @@ SHEAR_TOLERANCE_VOXELS = 0.1
 ROUNDING = 1e-4
 """Relative difference up to which two ways of writing the same spacing mean the same."""
 
+FARTHEST_MM = 1e9
+"""No image is larger or farther away; what is, is a damaged header."""
+
 SLICES_APART = 999.0
 """2D images are a slice whose spacing is this many times that of their pixels."""
 
@@ -45,10 +48,9 @@ def make_geometry(
     Raises:
         ImageError: A spacing is zero or not finite, or the axes are not at right angles.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        lengths = np.sqrt((columns**2).sum(axis=0))
-    check_spacing(path, lengths)
-    if not np.isfinite(np.asarray(origin, dtype=float)).all():
+    check_spacing(path, np.abs(columns).max(axis=0))
+    lengths = np.sqrt((columns**2).sum(axis=0))
+    if not (np.abs(np.asarray(origin, dtype=float)) < FARTHEST_MM).all():
         raise ImageError(f"{path}: its origin {_short(origin)} is not finite. Correct the header.")
     directions = _right_angled(path, shape, columns / lengths, lengths)
     if spacing is not None:
@@ -78,7 +80,7 @@ def check_spacing(path: Path, spacing: Sequence[float] | Floats) -> None:
     Raises:
         ImageError: A value is not positive or not finite.
     """
-    if not all(0 < step < np.inf for step in spacing):
+    if not all(0 < step < FARTHEST_MM for step in spacing):
         raise ImageError(
             f"{path}: spacing {_short(spacing)} mm is not positive and finite. Correct the header."
         )

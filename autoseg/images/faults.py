@@ -65,12 +65,39 @@ def image_warnings(array: Array, geometry: Geometry, path: Path) -> list[str]:
 
 
 def count_not_finite(array: Array) -> int:
-    """Voxels that are NaN or infinite, plane by plane, so that no large mask is made."""
-    return sum(
-        plane.size - int(np.count_nonzero(np.isfinite(plane)))
-        for channel in array
-        for plane in channel
-    )
+    """Voxels that are NaN or infinite in float32, in which all is computed.
+
+    Plane by plane, so that no large mask is made.
+    """
+    with np.errstate(over="ignore"):
+        return sum(
+            plane.size - int(np.count_nonzero(np.isfinite(plane.astype(np.float32, copy=False))))
+            for channel in array
+            for plane in channel
+        )
+
+
+def grid_faults(
+    path: Path, geometry: Geometry, first_path: Path, first: Geometry, *, shape_only: bool
+) -> list[str]:
+    """Why a file does not belong to an image; empty where it does.
+
+    Args:
+        path: A channel, or a label map.
+        geometry: Its geometry.
+        first_path: The image, or its first channel.
+        first: Its geometry.
+        shape_only: Whether the format has no spacing.
+    """
+    differences = grid_differences(first, geometry, path)
+    if shape_only:
+        differences = [item for item in differences if item.startswith("shape")]
+    if not differences:
+        return []
+    return [
+        f"{path}: geometry differs from {first_path.name}: {'; '.join(differences)}. "
+        "Resample or re-export the file, or remove the case."
+    ]
 
 
 def grid_differences(first: Geometry, second: Geometry, path: Path) -> list[str]:

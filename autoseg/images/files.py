@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from autoseg.errors import ImageError
 from autoseg.images.compressed import unreadable
+from autoseg.images.faults import grid_faults, image_faults, image_warnings
 from autoseg.images.metaimage import read_metaimage, write_metaimage
 from autoseg.images.nifti import read_nifti, write_nifti
 from autoseg.images.nrrd import MAGIC as NRRD_MAGIC
@@ -89,27 +90,37 @@ def _format(path: Path) -> tuple[Reader, Writer]:
     return found
 
 
-def read_case(paths: tuple[Path, ...]) -> tuple[npt.NDArray[np.float32], Geometry]:
-    """Reads all channels of a case.
+def read_case(
+    paths: tuple[Path, ...], *, warn: Callable[[str], None] | None = None
+) -> tuple[npt.NDArray[np.float32], Geometry]:
+    """Reads all channels of a case and checks them as planning does.
 
     Args:
         paths: One file per channel, or one file with all channels.
+        warn: Gets what a user should know of them, a line each with its file.
 
     Returns:
         [c, z, y, x] float32 and the geometry of the first file.
 
     Raises:
-        ImageError: A file cannot be read, or the channels differ in shape.
+        ImageError: A file cannot be read or used, or the channels lie on different grids.
     """
-    read = [read_image(path) for path in paths]
-    shapes = {array.shape[1:] for array, _ in read}
-    if len(shapes) > 1:
-        listed = ", ".join(
-            f"{path.name} {array.shape[1:]}" for path, (array, _) in zip(paths, read, strict=True)
-        )
-        raise ImageError(f"{paths[0].parent}: the channels differ in shape ({listed}).")
-    arrays = [array.astype(np.float32, copy=False) for array, _ in read]
-    return (arrays[0] if len(arrays) == 1 else np.concatenate(arrays)), read[0][1]
+    read = [(path, *read_image(path)) for path in paths]
+    faults = [
+        fault for path, array, geometry in read for fault in image_faults(array, geometry, path)
+    ]
+    first_path, _, first = read[0]
+    for path, _, geometry in read[1:]:
+        is_picture = is_natural(path.suffix)
+        faults += grid_faults(path, geometry, first_path, first, shape_only=is_picture)
+    if faults:
+        raise ImageError("\n".join(faults))
+    if warn is not None:
+        for path, array, geometry in read:
+            for warning in image_warnings(array, geometry, path):
+                warn(warning)
+    arrays = [array.astype(np.float32, copy=False) for _, array, _ in read]
+    return (arrays[0] if len(arrays) == 1 else np.concatenate(arrays)), first
 
 
 def write_labels(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry) -> None:

@@ -12,7 +12,7 @@ from autoseg.errors import ImageError
 from autoseg.images.compressed import write_packed
 from autoseg.images.metaimage_header import TYPES, read_header
 from autoseg.images.stored_voxels import read_voxels
-from autoseg.images.writing import whole_file
+from autoseg.images.writing import whole_file, whole_files
 from autoseg.schema.geometry import Geometry
 
 Array = npt.NDArray[np.generic]
@@ -47,9 +47,8 @@ def write_metaimage(path: Path, labels: npt.NDArray[np.integer], geometry: Geome
         return
     voxels = path.with_suffix(".zraw")
     # The header gets its name last: what has a header has its voxels.
-    with whole_file(path, _is_header) as header, whole_file(voxels, Path.stat) as stream:
+    with whole_files({path: _is_header, voxels: Path.stat}) as (header, stream):
         header.write(_header(labels, geometry, size, voxels.name))
-        header.flush()  # a full disk shows here, before anything has its name
         stream.write(packed.getbuffer())
 
 

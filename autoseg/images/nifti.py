@@ -50,10 +50,11 @@ def _scaled(values: npt.NDArray[Any], header: NiftiHeader) -> Array:
         return values.astype(native, copy=False)
     is_wide = native.itemsize > 4 or (native.itemsize == 4 and native.kind != "f")
     result = np.empty(values.shape, np.float64 if is_wide else np.float32)
-    for start in range(0, len(values), SLAB_VALUES):
-        part = slice(start, start + SLAB_VALUES)
-        # Labels scaled by 1/255 are whole numbers again only if the product is rounded once.
-        result[part] = values[part].astype(np.float64) * header.slope + header.intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity is found afterwards
+        for start in range(0, len(values), SLAB_VALUES):
+            part = slice(start, start + SLAB_VALUES)
+            # Labels scaled by 1/255 are whole again only if the product is rounded once.
+            result[part] = values[part].astype(np.float64) * header.slope + header.intercept
     return result
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.errors import ImageError
-from autoseg.images.affine import ROUNDING, check_spacing, make_geometry
+from autoseg.images.affine import FARTHEST_MM, ROUNDING, check_spacing, make_geometry
 from autoseg.images.nifti_header import CODES
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.nifti_placement import NiftiPlacement
@@ -40,11 +40,10 @@ def place(path: Path, shape: tuple[int, ...], placement: NiftiPlacement) -> Geom
     Raises:
         ImageError: A spacing is not positive, or the axes are not at right angles.
     """
-    forms = _forms(shape, placement)
-    name, affine = next(iter(forms.items()))
+    name, affine = next(iter(_forms(shape, placement).items()))
+    _check_pixdim(path, shape, placement, affine, name)
     scale = MILLIMETRES.get(placement.units & 7, 1.0)
     stated = scale * np.abs(placement.pixdim[1 : 1 + len(shape)])
-    _check_pixdim(path, shape, placement, affine, name)
     return replace(_geometry(path, shape, placement, affine, stated), nifti=placement)
 
 
@@ -57,9 +56,11 @@ def other_places(path: Path, geometry: Geometry) -> list[Geometry]:
     """
     if geometry.nifti is None:
         return []
-    shape = geometry.shape[: -1 - geometry.nifti.num_axes : -1]
+    shape = geometry.shape[: -1 - geometry.dimensions : -1]
     found = []
     for affine in list(_forms(shape, geometry.nifti).values())[1:]:
+        if not _is_place(affine):
+            continue
         try:
             found.append(_geometry(path, shape, geometry.nifti, affine, None))
         except ImageError:
@@ -71,17 +72,19 @@ def disagreement_voxels(geometry: Geometry) -> float:
     """How far sform and qform place the same voxel apart at most, in voxels; 0 without both."""
     if geometry.nifti is None:
         return 0.0
-    shape = geometry.shape[: -1 - geometry.nifti.num_axes : -1]
+    shape = geometry.shape[: -1 - geometry.dimensions : -1]
     forms = list(_forms(shape, geometry.nifti).values())
     if len(forms) < 2:
         return 0.0
     followed, other = forms
+    if not _is_place(other):
+        return np.inf
     corners = np.array(
         [[*corner, 1.0] for corner in itertools.product(*((0, size - 1) for size in shape))]
     ).T
-    apart = (other - followed)[:, [*range(len(shape)), 3]] @ corners
     steps = np.sqrt((followed[:, : len(shape)] ** 2).sum(axis=0)).min()
-    return float(np.sqrt((apart**2).sum(axis=0)).max() / steps)
+    apart = (other - followed)[:, [*range(len(shape)), 3]] @ corners / steps
+    return float(np.sqrt((apart**2).sum(axis=0)).max())
 
 
 def placement_of(geometry: Geometry) -> NiftiPlacement:
@@ -138,7 +141,13 @@ def _forms(shape: Sequence[int], placement: NiftiPlacement) -> dict[str, Floats]
     return forms or {"pixdim": _centred(shape, placement)}
 
 
+def _is_place(affine: Floats) -> bool:
+    return bool((np.abs(affine) < FARTHEST_MM).all())  # and no NaN
+
+
 def _qform(placement: NiftiPlacement) -> Floats:
+    if not (np.abs([*placement.quaternion, *placement.pixdim]) < FARTHEST_MM).all():
+        return np.full((3, 4), np.nan)
     b, c, d = placement.quaternion
     a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
     length = np.sqrt(a * a + b * b + c * c + d * d)  # above 1 where the header was rounded
@@ -157,6 +166,8 @@ def _qform(placement: NiftiPlacement) -> Floats:
 
 
 def _centred(shape: Sequence[int], placement: NiftiPlacement) -> Floats:
+    if not (np.abs(placement.pixdim) < FARTHEST_MM).all():
+        return np.full((3, 4), np.nan)
     steps = np.ones(3)
     steps[: len(shape)] = np.abs(placement.pixdim[1 : 1 + len(shape)])
     sizes = np.ones(3)
@@ -174,12 +185,16 @@ def _check_pixdim(
     program takes its size then.
     """
     steps = np.array(placement.pixdim[1 : 1 + len(shape)])
+    matters = np.array(shape) > 1 if form == "sform" else np.ones(len(shape), bool)
+    if (matters & ((steps == 0) | ~(np.abs(steps) < FARTHEST_MM))).any():
+        check_spacing(path, steps)
+    if not _is_place(affine):
+        raise ImageError(f"{path}: its {form} is not finite. Correct the header.")
     lengths = np.sqrt((affine[:, : len(shape)] ** 2).sum(axis=0))
-    wrong = ~np.isfinite(steps) | (steps == 0)
-    if form == "sform":
-        wrong |= (steps < 0) & (np.abs(-steps - lengths) > 10 * ROUNDING * lengths)
-        wrong &= np.array(shape) > 1
-    if wrong.any():
+    if (
+        form == "sform"
+        and (matters & (steps < 0) & (np.abs(-steps - lengths) > 10 * ROUNDING * lengths)).any()
+    ):
         check_spacing(path, steps)
 
 

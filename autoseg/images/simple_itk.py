@@ -10,6 +10,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from autoseg.errors import ImageError
+from autoseg.images.faults import image_faults
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path
 
@@ -35,11 +36,14 @@ def from_sitk(images: Sequence[sitk.Image]) -> tuple[npt.NDArray[np.float32], Ge
         [c, z, y, x] float32 and the geometry of the first image.
 
     Raises:
-        ImageError: The channels differ in shape.
+        ImageError: The channels differ in shape, or one cannot be used.
     """
     read = [_to_array(image, Path("image")) for image in images]
+    faults = [fault for image in read for fault in image_faults(*image, Path("image"))]
     if len({array.shape[1:] for array, _ in read}) > 1:
-        raise ImageError("The channels differ in shape.")
+        faults.append("image: the channels differ in shape.")
+    if faults:
+        raise ImageError("\n".join(faults))
     arrays = [array.astype(np.float32, copy=False) for array, _ in read]
     return np.concatenate(arrays), read[0][1]
 
