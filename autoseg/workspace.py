@@ -67,6 +67,11 @@ class Run:
         return self.folder / "stage_inputs"
 
     @property
+    def replaced(self) -> Path:
+        """An earlier training that this one replaces, until this one has a checkpoint."""
+        return self.folder.with_name(f".replaced_{self.folder.name}")
+
+    @property
     def validation(self) -> Path:
         """Predictions of the fold's validation cases, with their scores."""
         return self.folder / "validation"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from autoseg.errors import InputError
 from autoseg.inference.models import load_models
 from autoseg.inference.network import Options, load_network
 from autoseg.inference.previous_stages import CaseWork, stage_input
-from autoseg.pipeline.fit import Job, fit, make_room, preprocess
+from autoseg.pipeline.fit import Job, fit, preprocess
+from autoseg.pipeline.run_folder import check_free, make_folder
 from autoseg.preprocessing.case import PreprocessedCase
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, store_key
@@ -104,25 +104,20 @@ def fit_paths(
     for name in names:  # kept from the beginning, so that a resumed training has the same paths
         if not run.path(name).configuration.is_file():
             serialise.save(stages[name], run.path(name).configuration)
-    planned = [serialise.load(Configuration, run.path(name).configuration) for name in names]
-    preprocess(job, planned)
-    for position, (name, path_item) in enumerate(zip(names, planned, strict=True)):
+    configurations = [serialise.load(Configuration, run.path(name).configuration) for name in names]
+    preprocess(job, configurations)
+    for position, (name, path_configuration) in enumerate(zip(names, configurations, strict=True)):
         path = run.path(name)
         logger.info("Path %d of %d: %s", position + 1, len(names), name)
         if path.final.is_file():
             logger.info("%s is trained already.", path.folder)
             continue
         resumes = resume and path.last.is_file()
-        make_room(path, resume=resume, overwrite=False)
+        check_free(path, resume=resume, overwrite=False)
+        make_folder(path)
         parts = Fold(train=inner, val=job.cases.val or held_out)
         with log_file(path.log):
-            fit(
-                replace(job, cases=parts),
-                path,
-                path_item,
-                resumes=resumes,
-                started=time.perf_counter(),
-            )
+            fit(replace(job, cases=parts), path, path_configuration, resumes=resumes)
     store = StageStore(run.stage_inputs)
     files = [run.path(name).final for name in names]
     _predict_stage(job, configuration, files, (*held_out, *job.cases.val), store)

@@ -11,12 +11,18 @@ from autoseg.errors import UsageError
 from autoseg.planning.budget import measuring_budget, parse_duration
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.request import Request
+from autoseg.planning.planners.time_budget import USABLE
 from autoseg.schema import serialise
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
 from autoseg.workspace import Workspace
 
 logger = logging.getLogger(__name__)
+
+FACTOR = 2.0
+"""Steps that are so many times slower or faster than planned are planned for again."""
+MIN_STEPS = 100
+"""Shorter schedules are not worth measuring again."""
 
 
 def override(
@@ -35,7 +41,7 @@ def override(
     if time_s is not None and time_s != items[name].training.time_budget_s:
         # The second stage of a cascade is what the first made it; only its time can change.
         if made.planner == "auto" and (stage is None or stage.kind == "probabilities"):
-            items.update(_plan_again(workspace, made, name, device, time_budget))
+            items.update(plan_again(workspace, made, name, device, time_budget))
         else:
             training = replace(items[name].training, time_budget_s=time_s)
             items[name] = replace(items[name], training=training)
@@ -46,7 +52,7 @@ def override(
     return items
 
 
-def _plan_again(
+def plan_again(
     workspace: Workspace, made: Plan, name: str, device: str, time_budget: str | None
 ) -> dict[str, Configuration]:
     """Plans one configuration for another time; the workspace's plan stays as it is."""
@@ -66,6 +72,35 @@ def _plan_again(
         if reason.topic.startswith(name):
             logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
     return again.configurations
+
+
+def fits_speed(configuration: Configuration, device: str) -> bool:
+    """Whether the steps that a time budget was planned for take as long here as planned.
+
+    The plan may have been made on a busy machine, or on another one.
+
+    Args:
+        configuration: Planned for a time budget.
+        device: Where it will be trained.
+    """
+    from autoseg.costs.step_time import measure_step_s
+
+    plan = configuration.training
+    steps = plan.epochs * plan.steps_per_epoch
+    if plan.time_budget_s is None or steps < MIN_STEPS:
+        return True
+    planned_s = USABLE * plan.time_budget_s / steps
+    measured_s = measure_step_s(configuration, device=device)
+    if planned_s / FACTOR <= measured_s <= planned_s * FACTOR:
+        return True
+    logger.warning(
+        "%s: the plan expects %.3g s per step and %.3g s were measured now, when the machine does "
+        "other work or more or less than before. It is planned again for the same time.",
+        configuration.name,
+        planned_s,
+        measured_s,
+    )
+    return False
 
 
 def with_epochs(configuration: Configuration, epochs: int) -> Configuration:
