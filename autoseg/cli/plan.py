@@ -29,7 +29,11 @@ def main(argv: list[str] | None = None) -> int:
         "--list-recipes", action=shell.ListRecipes, help="list the recipes and exit"
     )
     parser.add_argument(
-        "--folds", type=int, metavar="N", help="number of folds (default: 5, or those given)"
+        "--num-folds",
+        "--folds",
+        type=int,
+        metavar="N",
+        help="number of folds (default: 5, or those given)",
     )
     parser.add_argument(
         "--no-preprocess", action="store_true", help="only plan; training preprocesses then"
@@ -45,19 +49,9 @@ def main(argv: list[str] | None = None) -> int:
         pipeline.plan(
             arguments.dataset,
             arguments.workspace,
-            configurations=arguments.configurations,
-            planner=arguments.planner,
-            network=arguments.network,
-            device=arguments.device,
-            memory=arguments.memory,
-            time_budget=arguments.time_budget,
-            folds=arguments.folds,
-            group_pattern=arguments.group_pattern,
-            groups=Path(arguments.groups) if arguments.groups else None,
-            seed=arguments.seed,
-            recipe=arguments.recipe,
             preprocess=not arguments.no_preprocess,
             workers=arguments.workers,
+            **shell.plan_options(arguments),
         )
         workspace = Path(arguments.workspace)
         shell.show(

@@ -6,9 +6,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from autoseg.errors import AutosegError
+from autoseg.schema.plan_request import OPTION_NAMES, PlanOptions
 
 INTERRUPTED = 130
 
@@ -78,7 +79,24 @@ def add_planning(to: argparse.ArgumentParser) -> None:
         "(autoseg_plan --list-recipes)",
     )
     to.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    for part, example in (
+        ("loss", "dice_cross_entropy"),
+        ("augmentation", "standard"),
+        ("schedule", "poly"),
+    ):
+        to.add_argument(
+            f"--{part}",
+            metavar="NAME",
+            help=f"{part} by name, such as {example} or one of a plug-in "
+            "(default: the planner chooses)",
+        )
     add_workers(to, "processes")
+
+
+def plan_options(arguments: argparse.Namespace) -> PlanOptions:
+    """The options of planning that a command has."""
+    given = {name: value for name, value in vars(arguments).items() if name in OPTION_NAMES}
+    return cast(PlanOptions, given)
 
 
 class ListRecipes(argparse.Action):

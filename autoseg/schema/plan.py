@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.plan_request import PlanRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class TrainingPlan:
         learning_rate: Highest learning rate.
         weight_decay: Weight decay.
         momentum: Momentum of SGD.
-        schedule: poly, cosine, one_cycle or warm_up_cosine.
+        schedule: Name in the table of learning rate schedules.
         epochs: Planned epochs; under a time budget an estimate that the clock corrects.
         steps_per_epoch: Optimiser steps per epoch.
         time_budget_s: Seconds that training may take, or None.
@@ -108,7 +109,7 @@ class TrainingPlan:
     learning_rate: float
     weight_decay: float
     momentum: float
-    schedule: Literal["poly", "cosine", "one_cycle", "warm_up_cosine"]
+    schedule: str
     epochs: int
     steps_per_epoch: int
     time_budget_s: float | None
@@ -230,7 +231,7 @@ class Plan:
         file_ending: Ending of the data set's files.
         configurations: By name.
         decisions: What was decided and why.
-        request: What the user asked for, by the name of the argument.
+        request: What the user asked for.
     """
 
     dataset: str
@@ -238,4 +239,4 @@ class Plan:
     file_ending: str
     configurations: dict[str, Configuration]
     decisions: tuple[Decision, ...]
-    request: dict[str, str] = field(default_factory=dict)
+    request: PlanRequest = field(default_factory=PlanRequest)

@@ -23,6 +23,9 @@ class Recipe:
         configurations: What is planned where the user names nothing.
         network: Preset where the user names none.
         group_pattern: Regular expression that finds the patient in a case name.
+        loss: Loss where the user names none.
+        augmentation: Augmentation where the user names none.
+        schedule: Learning rate schedule where the user names none.
     """
 
     description: str
@@ -37,3 +40,6 @@ class Recipe:
     configurations: tuple[str, ...] = ()
     network: str | None = None
     group_pattern: str | None = None
+    loss: str | None = None
+    augmentation: str | None = None
+    schedule: str | None = None
