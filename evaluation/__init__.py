@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluation.arrays import FUNCTIONS, MaskFunction, ProbabilityFunction, RaterFunction
 from evaluation.challenges import PROFILES
 from evaluation.errors import EvaluationError
 from evaluation.evaluate import (
@@ -19,6 +18,7 @@ from evaluation.evaluate import (
     evaluate_inputs,
     score_arrays,
 )
+from evaluation.functions import FUNCTIONS, MaskFunction, ProbabilityFunction, RaterFunction
 from evaluation.labels import Classes, read_classes
 from evaluation.metrics import METRICS
 from evaluation.report import write_summary

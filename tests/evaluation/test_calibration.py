@@ -69,7 +69,7 @@ def test_proper_scores_are_those_of_the_formulas(made):
 def test_adaptive_bins_hold_equal_numbers(made):
     values, labels = made
     settings = Settings(num_bins=5, adaptive=True)
-    found = evaluation.arrays.calibrate(labels, values, settings).reliability(settings)
+    found = evaluation.functions.calibrate(labels, values, settings).reliability(settings)
     assert found.counts.sum() == labels.size
     assert found.counts.max() - found.counts.min() < 0.05 * labels.size
     assert 0 <= evaluation.ace(labels, values) <= 1
@@ -85,7 +85,7 @@ def test_confidence_on_an_edge_belongs_to_the_upper_bin():
     values = np.array([[[0.5, 0.25]], [[0.5, 0.75]]], dtype=np.float32)
     settings = Settings(num_bins=4)
     labels = np.zeros((1, 2), dtype=int)
-    found = evaluation.arrays.calibrate(labels, values, settings).reliability(settings)
+    found = evaluation.functions.calibrate(labels, values, settings).reliability(settings)
     assert found.counts.tolist() == [0, 0, 1, 1]
 
 
