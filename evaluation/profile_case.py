@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from evaluation.calibration import probability_fault
 from evaluation.case import CaseFiles, read_checked
 from evaluation.challenges.kits import build_references
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 from evaluation.files import LabelMap, read_image
 from evaluation.probabilities import ProbabilityMap

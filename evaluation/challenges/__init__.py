@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation.challenges import curvas2024, isles, kits, msd, pdacvi2025, qubiq
-from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 
 PROFILES: dict[str, Profile] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
 from evaluation.masks import MaskPair
 from evaluation.metrics import METRICS

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
 from evaluation.files import read_label_map

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
 from evaluation.labels import Classes

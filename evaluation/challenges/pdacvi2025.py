@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from evaluation.boxes import box_of
 from evaluation.challenges import vessels
-from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.challenges.torch_bins import exact_error, official_error
 from evaluation.labels import Classes
 from evaluation.metrics.raters import exact_crps

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
 from evaluation.metrics.record import Metric
 
