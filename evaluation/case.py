@@ -21,12 +21,12 @@ from evaluation.calibration import (
 )
 from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap, geometry_fault, read_label_map
+from evaluation.files.label_maps import LabelMap, geometry_fault, read_label_map
+from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import Classes
 from evaluation.masks import pairs
 from evaluation.metrics import METRICS, Chosen
 from evaluation.metrics.raters import dice_of
-from evaluation.probabilities import ProbabilityMap
 from evaluation.raters import LEVELS, RaterCase, make_soft
 from evaluation.regions import region_masks
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluation.files import LabelMap
+from evaluation.files.label_maps import LabelMap
 from evaluation.staple import staple
 
 Consensus = Literal["majority", "staple"]

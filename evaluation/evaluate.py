@@ -16,7 +16,8 @@ from evaluation.comparing import compare_methods, rank_methods
 from evaluation.confusion import values_of
 from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap, list_label_maps, read_label_map
+from evaluation.files.label_maps import LabelMap, list_label_maps, read_label_map
+from evaluation.files.probability_maps import list_probabilities
 from evaluation.inputs import (
     Inputs,
     check_names,
@@ -27,7 +28,6 @@ from evaluation.inputs import (
 )
 from evaluation.labels import Classes
 from evaluation.metrics import DEFAULT, Chosen, choose
-from evaluation.probabilities import list_probabilities
 from evaluation.profile_case import ProfileFiles
 from evaluation.runs import MetricRun, ProfileRun, run_cases
 from evaluation.settings import Settings

@@ -16,8 +16,8 @@ from evaluation.case import CaseFiles, read_checked
 from evaluation.challenges.kits import build_references
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap, read_image
-from evaluation.probabilities import ProbabilityMap
+from evaluation.files.label_maps import LabelMap, read_image
+from evaluation.files.probability_maps import ProbabilityMap
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,10 +28,10 @@ from evaluation.case import (
 from evaluation.challenges import Mode, find_profile
 from evaluation.consensus import Consensus, merge
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap, read_label_map
+from evaluation.files.label_maps import LabelMap, read_label_map
+from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import ALL_CLASSES, Classes
 from evaluation.metrics import Chosen
-from evaluation.probabilities import ProbabilityMap
 from evaluation.profile_case import ProfileFiles, score_profile
 from evaluation.settings import Settings
 from evaluation.summary import Score

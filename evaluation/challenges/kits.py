@@ -12,7 +12,7 @@ import numpy.typing as npt
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
-from evaluation.files import read_label_map
+from evaluation.files.label_maps import read_label_map
 from evaluation.labels import Classes
 from evaluation.masks import pairs
 from evaluation.metrics import METRICS

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.special import softmax
 
 from tests.conftest import shared_folder
 
@@ -41,3 +42,14 @@ def folders(tmp_path):
             (1, 2, 3),
         )
     return tmp_path
+
+
+@pytest.fixture
+def made():
+    """Probabilities of three channels, and labels that they mostly find."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 2, (3, 8, 12, 10))
+    labels = rng.integers(0, 3, (8, 12, 10)).astype(np.uint8)
+    for channel in range(3):
+        logits[channel][labels == channel] += 1
+    return softmax(logits, axis=0).astype(np.float32), labels

@@ -6,31 +6,19 @@ import json
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
-from scipy.special import softmax
 
 import evaluation
 from evaluation import case as case_module
 from evaluation.calibration import fine_bins
 from evaluation.errors import EvaluationError
+from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import Classes
 from evaluation.metrics import choose
-from evaluation.probabilities import ProbabilityMap, list_probabilities
 from evaluation.regions import region_masks
 from evaluation.settings import Settings
 from tests.evaluation.conftest import write
 
 CLASSES = Classes(members={"one": (1,), "two": (2,)})
-
-
-@pytest.fixture
-def made():
-    rng = np.random.default_rng(0)
-    logits = rng.normal(0, 2, (3, 8, 12, 10))
-    labels = rng.integers(0, 3, (8, 12, 10)).astype(np.uint8)
-    for channel in range(3):
-        logits[channel][labels == channel] += 1
-    return softmax(logits, axis=0).astype(np.float32), labels
 
 
 def plain_error(confidence, right, bins, norm=1):
@@ -120,31 +108,6 @@ def test_the_size_of_slabs_changes_not_a_bit(made, tmp_path, monkeypatch, chunk)
     expected = run(1 << 30)
     monkeypatch.setattr("evaluation.calibration.CHUNK", chunk * 37)
     assert run(chunk) == expected
-
-
-@pytest.mark.parametrize("kind", ["npz", "npy", "fortran", "nii.gz", "vector", "classes"])
-def test_probabilities_are_read_from_what_programs_write(made, tmp_path, kind):
-    values, labels = made
-    if kind == "npz":
-        np.savez_compressed(tmp_path / "a.npz", probabilities=values.astype(np.float16))
-    elif kind in ("npy", "fortran"):
-        order = np.asfortranarray(values) if kind == "fortran" else values
-        np.save(tmp_path / "a.npy", order)
-    elif kind == "nii.gz":
-        sitk.WriteImage(sitk.GetImageFromArray(values, isVector=False), str(tmp_path / "a.nii.gz"))
-    elif kind == "vector":
-        image = sitk.GetImageFromArray(np.moveaxis(values, 0, -1), isVector=True)
-        sitk.WriteImage(image, str(tmp_path / "a.mha"))
-    else:
-        for index, name in enumerate(CLASSES.members, 1):
-            write(tmp_path / name / "a.nii.gz", values[index])
-    (paths,) = list_probabilities(tmp_path, tuple(CLASSES.members)).values()
-    chosen = choose(("ece",), Settings())
-    with ProbabilityMap(paths, slab_bytes=5000) as found:
-        together, _ = case_module.count_calibration(labels, found, CLASSES, chosen)
-    expected = evaluation.ece(labels, values)
-    tolerance = 1e-3 if kind == "npz" else 1e-6
-    assert together.error(Settings()) == pytest.approx(expected, abs=tolerance)
 
 
 def test_ignored_voxels_do_not_count(made, tmp_path):

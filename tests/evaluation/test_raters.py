@@ -16,7 +16,7 @@ from scipy.stats import norm
 import evaluation
 from evaluation.challenges.qubiq import thresholded_dice
 from evaluation.consensus import merge
-from evaluation.files import LabelMap
+from evaluation.files.label_maps import LabelMap
 from evaluation.metrics.raters import exact_crps
 from evaluation.metrics.volume_score import official_crps
 from evaluation.raters import RaterCase, make_soft

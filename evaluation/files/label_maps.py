@@ -11,7 +11,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
-from evaluation.nifti import check_nifti
+from evaluation.files.nifti_faults import check_nifti
 
 ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
 NATURAL = (".png", ".tif", ".tiff", ".bmp")

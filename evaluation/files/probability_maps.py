@@ -13,7 +13,7 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
-from evaluation.files import ENDINGS, read_image, stem
+from evaluation.files.label_maps import ENDINGS, read_image, stem
 
 ARRAYS = (".npz", ".npy")
 KEYS = ("probabilities", "softmax")
