@@ -12,23 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.boxes import box_of
-from evaluation.calibration import (
+from evaluation.errors import EvaluationError
+from evaluation.files.label_maps import LabelMap, geometry_fault, read_label_map
+from evaluation.files.probability_maps import ProbabilityMap
+from evaluation.labels import Classes
+from evaluation.measures.boxes import box_of
+from evaluation.measures.masks import pairs
+from evaluation.measures.rater_case import LEVELS, RaterCase, make_soft
+from evaluation.measures.regions import region_masks
+from evaluation.measures.reliability import (
     Calibration,
     CalibrationCounter,
     fine_bins,
     probability_fault,
 )
-from evaluation.confusion import count_classes
-from evaluation.errors import EvaluationError
-from evaluation.files.label_maps import LabelMap, geometry_fault, read_label_map
-from evaluation.files.probability_maps import ProbabilityMap
-from evaluation.labels import Classes
-from evaluation.masks import pairs
+from evaluation.measures.voxel_counts import count_classes
 from evaluation.metrics import METRICS, Chosen
 from evaluation.metrics.raters import dice_of
-from evaluation.raters import LEVELS, RaterCase, make_soft
-from evaluation.regions import region_masks
 
 Labels = npt.NDArray[np.integer]
 

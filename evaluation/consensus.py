@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from evaluation.files.label_maps import LabelMap
-from evaluation.staple import staple
+from evaluation.measures.staple import staple
 
 Consensus = Literal["majority", "staple"]
 

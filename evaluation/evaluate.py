@@ -13,7 +13,6 @@ import numpy.typing as npt
 from evaluation.case import CaseFiles, score_masks
 from evaluation.challenges import Mode, find_profile, kits
 from evaluation.comparing import compare_methods, rank_methods
-from evaluation.confusion import values_of
 from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, list_label_maps, read_label_map
@@ -27,6 +26,7 @@ from evaluation.inputs import (
     surplus_predictions,
 )
 from evaluation.labels import Classes
+from evaluation.measures.voxel_counts import values_of
 from evaluation.metrics import DEFAULT, Chosen, choose
 from evaluation.profile_case import ProfileFiles
 from evaluation.runs import MetricRun, ProfileRun, run_cases

@@ -9,18 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.calibration import (
+from evaluation.errors import EvaluationError
+from evaluation.measures.masks import MaskPair
+from evaluation.measures.rater_case import RaterCase, make_soft
+from evaluation.measures.regions import region_masks
+from evaluation.measures.reliability import (
     Calibration,
     CalibrationCounter,
     fine_bins,
     probability_fault,
 )
-from evaluation.errors import EvaluationError
-from evaluation.masks import MaskPair
 from evaluation.metrics import METRICS
 from evaluation.metrics.record import Metric
-from evaluation.raters import RaterCase, make_soft
-from evaluation.regions import region_masks
 from evaluation.settings import Settings
 
 Array = npt.NDArray[Any]

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from evaluation.calibration import probability_fault
 from evaluation.case import CaseFiles, read_checked
 from evaluation.challenges.kits import build_references
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, read_image
 from evaluation.files.probability_maps import ProbabilityMap
+from evaluation.measures.reliability import probability_fault
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from evaluation.calibration import Calibration
 from evaluation.case import (
     CaseFiles,
     check_grid,
@@ -31,6 +30,7 @@ from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, read_label_map
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import ALL_CLASSES, Classes
+from evaluation.measures.reliability import Calibration
 from evaluation.metrics import Chosen
 from evaluation.profile_case import ProfileFiles, score_profile
 from evaluation.settings import Settings

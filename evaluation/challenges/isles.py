@@ -6,7 +6,7 @@ import numpy as np
 
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.metrics import METRICS
 from evaluation.metrics.record import Metric
 from evaluation.settings import Settings

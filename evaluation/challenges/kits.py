@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
-from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import read_label_map
 from evaluation.labels import Classes
-from evaluation.masks import pairs
+from evaluation.measures.masks import pairs
+from evaluation.measures.voxel_counts import count_classes
 from evaluation.metrics import METRICS
 from evaluation.settings import Settings
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
-from evaluation.confusion import count_classes
 from evaluation.errors import EvaluationError
 from evaluation.labels import Classes
-from evaluation.masks import pairs
+from evaluation.measures.masks import pairs
+from evaluation.measures.voxel_counts import count_classes
 from evaluation.metrics import METRICS
 from evaluation.settings import Settings
 

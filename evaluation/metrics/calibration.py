@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from evaluation.calibration import Calibration
+from evaluation.measures.reliability import Calibration
 from evaluation.metrics.record import Metric
 from evaluation.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.metrics.record import Metric
 from evaluation.settings import Settings
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.settings import Settings
 
 if TYPE_CHECKING:
-    from evaluation.calibration import Calibration
-    from evaluation.raters import RaterCase
+    from evaluation.measures.rater_case import RaterCase
+    from evaluation.measures.reliability import Calibration
 
 
 @dataclass(frozen=True, kw_only=True)

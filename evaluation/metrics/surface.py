@@ -16,7 +16,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.metrics.record import Metric
 from evaluation.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.metrics.record import Metric
 from evaluation.settings import Settings
 

@@ -53,3 +53,13 @@ def made():
     for channel in range(3):
         logits[channel][labels == channel] += 1
     return softmax(logits, axis=0).astype(np.float32), labels
+
+
+@pytest.fixture
+def raters():
+    """Three masks of one structure, each with noise of its own."""
+    rng = np.random.default_rng(1)
+    truth = np.zeros((6, 20, 20), dtype=bool)
+    truth[2:5, 5:14, 6:15] = True
+    noise = rng.random((3, *truth.shape))
+    return [truth ^ (part < 0.03 * (index + 1)) for index, part in enumerate(noise)]

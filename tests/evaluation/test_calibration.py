@@ -9,12 +9,9 @@ import pytest
 
 import evaluation
 from evaluation import case as case_module
-from evaluation.calibration import fine_bins
-from evaluation.errors import EvaluationError
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import Classes
 from evaluation.metrics import choose
-from evaluation.regions import region_masks
 from evaluation.settings import Settings
 from tests.evaluation.conftest import write
 
@@ -54,38 +51,10 @@ def test_proper_scores_are_those_of_the_formulas(made):
     assert evaluation.mce(labels, values) >= evaluation.ece(labels, values)
 
 
-def test_adaptive_bins_hold_equal_numbers(made):
-    values, labels = made
-    settings = Settings(num_bins=5, adaptive=True)
-    found = evaluation.functions.calibrate(labels, values, settings).reliability(settings)
-    assert found.counts.sum() == labels.size
-    assert found.counts.max() - found.counts.min() < 0.05 * labels.size
-    assert 0 <= evaluation.ace(labels, values) <= 1
-
-
 def test_perfect_probabilities_have_no_error():
     labels = np.arange(24).reshape(2, 3, 4) % 3
     values = np.eye(3, dtype=np.float32)[labels].transpose(3, 0, 1, 2)
     assert evaluation.ece(labels, values) == evaluation.brier(labels, values) == 0
-
-
-def test_confidence_on_an_edge_belongs_to_the_upper_bin():
-    values = np.array([[[0.5, 0.25]], [[0.5, 0.75]]], dtype=np.float32)
-    settings = Settings(num_bins=4)
-    labels = np.zeros((1, 2), dtype=int)
-    found = evaluation.functions.calibrate(labels, values, settings).reliability(settings)
-    assert found.counts.tolist() == [0, 0, 1, 1]
-
-
-def test_regions_are_a_box_and_a_band():
-    labels = np.zeros((1, 20, 30), dtype=np.uint8)
-    labels[0, 8:12, 10:20] = 1
-    found = region_masks(labels, ("image", "box", "band"), 2)
-    assert found["image"] is None
-    assert found["box"].sum() == 8 * 14
-    assert found["band"][0, 8, 12]
-    assert not found["band"][0, 0, 0]
-    assert evaluation.ece(labels, np.stack((1 - labels, labels)).astype(float), region="band") == 0
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])
@@ -106,7 +75,7 @@ def test_the_size_of_slabs_changes_not_a_bit(made, tmp_path, monkeypatch, chunk)
         ]
 
     expected = run(1 << 30)
-    monkeypatch.setattr("evaluation.calibration.CHUNK", chunk * 37)
+    monkeypatch.setattr("evaluation.measures.reliability.CHUNK", chunk * 37)
     assert run(chunk) == expected
 
 
@@ -141,24 +110,3 @@ def test_regions_stand_for_themselves(tmp_path):
         probabilities=[tmp_path / "p"],
     )
     assert summary.mean("classwise_ece") == summary.mean("classwise_brier") == 0
-
-
-def test_fine_bins_are_a_multiple_of_all_bins():
-    assert all(fine_bins([15, 50]) % bins == 0 for bins in (15, 50))
-    assert fine_bins([15]) >= 4096
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda p: p * np.float32(np.nan), "hold NaN"),
-        (lambda p: p * 3, "reach from"),
-        (lambda p: p * np.float32(0.7), "sum to 1"),
-        (lambda p: p[:, 1:], "Shapes differ"),
-        (lambda p: (p > 0.5).astype(np.uint8), "are uint8"),
-    ],
-)
-def test_what_are_no_probabilities_is_named(made, change, message):
-    values, labels = made
-    with pytest.raises(EvaluationError, match=message):
-        evaluation.ece(labels, change(values))

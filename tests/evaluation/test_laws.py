@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import evaluation
-from evaluation import distances
-from evaluation.distances import nearest_distances, walking_margin
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.metrics import METRICS, choose
 from evaluation.settings import SURFACES, Settings
-from evaluation.surfaces import border_voxels, surface_elements
 
 OF_MASKS = [name for name, metric in METRICS.items() if metric.of_masks]
 DISTANCES = ["hd", "hd95", "asd", "assd", "masd"]
@@ -103,30 +100,6 @@ def test_classes_may_be_numbered_otherwise(labels, numbers):
             assert found == other[name][metric] or math.isnan(found)
 
 
-@laws
-@given(masks, masks, spacings)
-def test_walk_and_tree_find_what_a_distance_transform_finds(first, second, spacing):
-    if not first.any() or not second.any():
-        return
-
-    def place(mask, margin):
-        padded = np.pad(mask, [(0, extra) for extra in margin])
-        return np.flatnonzero(padded), padded.shape
-
-    (points, shape), (targets, _) = (place(mask, (0, 0, 0)) for mask in (first, second))
-    transformed = nearest_distances(points, targets, shape, spacing, (0, 0, 0))
-    small, cost = distances.SMALL_GRID, distances.TREE_COST
-    try:
-        distances.SMALL_GRID = 0
-        margin = walking_margin(first.shape, spacing)
-        (points, shape), (targets, _) = (place(mask, margin) for mask in (first, second))
-        for distances.TREE_COST in (0, 10**9):
-            found = nearest_distances(points, targets, shape, spacing, margin)
-            np.testing.assert_allclose(found, transformed, rtol=1e-12)
-    finally:
-        distances.SMALL_GRID, distances.TREE_COST = small, cost
-
-
 @pytest.mark.parametrize("surface", SURFACES)
 def test_far_masks_in_a_large_grid_are_measured_exactly(surface):
     first, second = np.zeros((2, 60, 70, 80), dtype=bool)
@@ -151,28 +124,6 @@ def test_a_missed_structure_costs_the_image_diagonal():
     empty, full = np.zeros((4, 4, 4), dtype=bool), np.ones((4, 4, 4), dtype=bool)
     assert value("hd95", full, empty, (1, 2, 3)) == pytest.approx(4 * math.sqrt(14))
     assert value("nsd", full, empty) == 0
-
-
-def test_elements_of_a_plane_have_its_area():
-    mask = np.zeros((10, 10, 10), dtype=bool)
-    mask[:, :, :5] = True
-    surface = surface_elements(mask, (2.0, 3.0, 1.0))
-    inner = surface.weights[np.isclose(surface.weights, 6)]
-    assert len(inner) >= 2 * 9 * 9
-    assert len(border_voxels(mask, (1, 1, 1)).points) == 500 - 8 * 8 * 3
-
-
-def test_elements_need_two_or_three_dimensions():
-    with pytest.raises(ValueError, match="2 or 3 dimensions"):
-        surface_elements(np.ones(4, dtype=bool), (1.0,))
-
-
-def test_pairs_check_shape_and_spacing():
-    mask = np.ones((2, 2, 2), dtype=bool)
-    with pytest.raises(ValueError, match="shapes differ"):
-        MaskPair(mask, mask[:1])
-    with pytest.raises(ValueError, match="numbers above 0"):
-        MaskPair(mask, mask, (1, 0, 1))
 
 
 def test_lesions_match_one_to_one_at_an_iou():

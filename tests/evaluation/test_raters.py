@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -17,38 +16,8 @@ import evaluation
 from evaluation.challenges.qubiq import thresholded_dice
 from evaluation.consensus import merge
 from evaluation.files.label_maps import LabelMap
+from evaluation.measures.official_crps import official_crps
 from evaluation.metrics.raters import exact_crps
-from evaluation.metrics.volume_score import official_crps
-from evaluation.raters import RaterCase, make_soft
-from evaluation.staple import staple
-
-
-@pytest.fixture
-def raters():
-    rng = np.random.default_rng(1)
-    truth = np.zeros((6, 20, 20), dtype=bool)
-    truth[2:5, 5:14, 6:15] = True
-    noise = rng.random((3, *truth.shape))
-    return [truth ^ (part < 0.03 * (index + 1)) for index, part in enumerate(noise)]
-
-
-def test_staple_is_that_of_simpleitk(raters):
-    images = [sitk.GetImageFromArray(mask.astype(np.uint8)) for mask in raters]
-    expected = sitk.GetArrayFromImage(sitk.STAPLE(images, 1.0))
-    np.testing.assert_allclose(staple(np.stack(raters)), expected, atol=1e-4)
-
-
-def test_staple_of_nothing_is_nothing():
-    assert not staple(np.zeros((3, 4, 4), dtype=bool)).any()
-    assert staple(np.ones((3, 4, 4), dtype=bool)).all()
-
-
-def test_a_smaller_box_has_the_same_staple(raters):
-    box = (slice(None), slice(1, 5), slice(2, 18), slice(2, 18))
-    whole = [mask & np.pad(np.ones((4, 16, 16), bool), ((1, 1), (2, 2), (2, 2))) for mask in raters]
-    stacked = np.stack(whole)
-    inside = staple(stacked[box], outside=stacked[0].size - stacked[box][0].size)
-    np.testing.assert_allclose(inside, staple(stacked)[box[1:]])
 
 
 @settings(deadline=None)
@@ -74,13 +43,6 @@ def test_crps_of_agreeing_raters_is_the_error_and_officially_nothing(raters):
     assert evaluation.crps(same, shifted) == pytest.approx(error)
     assert official_crps([volume] * 3, volume / 2) == 0
     assert evaluation.crps(same, shifted, crps="official") == 0
-
-
-def test_the_official_crps_saturates_and_the_exact_one_does_not():
-    far = [official_crps([90, 100, 110], value) for value in (0, -1000)]
-    assert far[0] == pytest.approx(far[1], rel=1e-6)
-    deviation = float(np.std([90, 100, 110]))
-    assert exact_crps(100, deviation, -1000) > exact_crps(100, deviation, 0) > far[0]
 
 
 def test_agreement_by_hand():
@@ -125,16 +87,6 @@ def test_soft_dice_is_that_of_the_thresholds(masks, values):
     )
 
 
-@settings(deadline=None)
-@given(probabilities)
-def test_volumes_above_thresholds_are_counted(values):
-    soft = make_soft(values)
-    for level, count in zip(soft.levels, soft.exceeding, strict=True):
-        above = (values.astype(np.float64) * 100 > level * 100).sum()
-        assert abs(int(count) - int(above)) <= int(np.isclose(values, level).sum())
-    assert soft.volume_voxels == pytest.approx(float(values.sum(dtype=np.float64)))
-
-
 def test_the_volume_interval_holds_the_raters_of_honest_probabilities(raters):
     mean = np.mean(raters, axis=0).astype(np.float32)
     low = evaluation.volume_interval_low(raters, None, mean)
@@ -149,16 +101,6 @@ def test_confidence_where_raters_agree_and_where_not(raters):
     assert evaluation.consensus_confidence(raters, None, mean) == pytest.approx(1)
     assert evaluation.background_confidence(raters, None, mean) == pytest.approx(1)
     assert 1 / 3 <= evaluation.dissensus_confidence(raters, None, mean) <= 2 / 3
-
-
-def test_values_of_a_box_are_those_of_the_image(raters):
-    whole = RaterCase(raters, raters[0])
-    box = (slice(0, 6), slice(0, 20), slice(0, 20))
-    wide = [np.pad(mask, 4) for mask in raters]
-    cut = RaterCase([mask[box] for mask in raters], raters[0][box], size=wide[0].size)
-    padded = RaterCase(wide, wide[0])
-    assert cut.pattern_counts()[1].tolist() == padded.pattern_counts()[1].tolist()
-    assert whole.volumes_ml.tolist() == cut.volumes_ml.tolist()
 
 
 def test_majority_and_staple_make_a_reference():

@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.boxes import Box, box_of, boxes_of
-from evaluation.components import Lesions, find_lesions
-from evaluation.confusion import Counts
+from evaluation.measures.boxes import Box, box_of, boxes_of
+from evaluation.measures.lesions import Lesions, find_lesions
+from evaluation.measures.surfaces import SurfaceDistances, border_voxels, measure, surface_elements
+from evaluation.measures.voxel_counts import Counts
 from evaluation.settings import Settings
-from evaluation.surfaces import SurfaceDistances, border_voxels, measure, surface_elements
 
 Mask = npt.NDArray[np.bool_]
 

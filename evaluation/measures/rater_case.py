@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.staple import patterns, staple
+from evaluation.measures.staple import patterns, staple
 
 Mask = npt.NDArray[np.bool_]
 

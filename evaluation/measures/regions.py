@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.boxes import box_of, neighbour_slices
+from evaluation.measures.boxes import box_of, neighbour_slices
 
 Mask = npt.NDArray[np.bool_]
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from evaluation.boxes import neighbour_slices
-from evaluation.distances import nearest_distances, walking_margin
+from evaluation.measures.boxes import neighbour_slices
+from evaluation.measures.distances import nearest_distances, walking_margin
 
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
