@@ -20,7 +20,7 @@ from evaluation.measures.reliability import (
     probability_fault,
 )
 from evaluation.metrics import METRICS
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 Array = npt.NDArray[Any]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from evaluation.labels import ALL_CLASSES
 from evaluation.measures.reliability import Reliability
 from evaluation.metrics import find
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.ranking import Ranking
 from evaluation.statistics import Comparison, Description, bootstrap_interval, describe
 

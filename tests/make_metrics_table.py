@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluation.documentation import metrics_table
+from evaluation.metrics.documentation import metrics_table
 from tests.conftest import ROOT
 
 BEGIN, END = "<!-- metrics table -->", "<!-- end of metrics -->"

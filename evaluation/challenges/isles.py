@@ -8,7 +8,7 @@ from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
 from evaluation.measures.masks import MaskPair
 from evaluation.metrics import METRICS
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 KEYS = ("dice", "absolute_volume_difference", "lesion_count_difference", "lesion_f1")

@@ -15,8 +15,8 @@ from evaluation.labels import Classes
 from evaluation.measures.boxes import box_of
 from evaluation.measures.official_crps import official_crps
 from evaluation.measures.staple import staple
+from evaluation.metrics.metric import Metric
 from evaluation.metrics.raters import exact_crps
-from evaluation.metrics.record import Metric
 
 THRESHOLDS = np.linspace(0.1, 0.8, 6)
 SMOOTH = 1e-6

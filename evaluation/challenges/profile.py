@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.labels import Classes
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 
 Mode = Literal["official", "exact"]
 Values = dict[str, dict[str, float]]

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from evaluation.measures.reliability import Calibration
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 

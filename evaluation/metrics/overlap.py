@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation.measures.masks import MaskPair
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from evaluation.measures.official_crps import official_crps
 from evaluation.measures.rater_case import RaterCase
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 Mask = npt.NDArray[np.bool_]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.measures.masks import MaskPair
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 NAN, INF = math.nan, math.inf

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from evaluation.measures.masks import MaskPair
+from evaluation.measures.rater_case import RaterCase
+from evaluation.measures.reliability import Calibration
 from evaluation.settings import Settings
-
-if TYPE_CHECKING:
-    from evaluation.measures.rater_case import RaterCase
-    from evaluation.measures.reliability import Calibration
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,6 @@ from scipy.stats import norm
 
 import evaluation
 from evaluation.challenges.qubiq import thresholded_dice
-from evaluation.consensus import merge
-from evaluation.files.label_maps import LabelMap
 from evaluation.measures.official_crps import official_crps
 from evaluation.metrics.raters import exact_crps
 
@@ -101,14 +99,3 @@ def test_confidence_where_raters_agree_and_where_not(raters):
     assert evaluation.consensus_confidence(raters, None, mean) == pytest.approx(1)
     assert evaluation.background_confidence(raters, None, mean) == pytest.approx(1)
     assert 1 / 3 <= evaluation.dissensus_confidence(raters, None, mean) <= 2 / 3
-
-
-def test_majority_and_staple_make_a_reference():
-    maps = [np.array([[1, 1, 2, 0]]), np.array([[1, 2, 2, 0]]), np.array([[1, 0, 2, 2]])]
-    given_maps = [
-        LabelMap(labels=m.astype(np.uint8), spacing_mm=(1, 1), origin_mm=(), direction=())
-        for m in maps
-    ]
-    assert merge(given_maps, "majority").labels[0, [0, 2, 3]].tolist() == [1, 2, 0]
-    assert merge(given_maps, "staple").labels[0, [0, 2]].tolist() == [1, 2]
-    assert merge(given_maps[:1], "majority").labels.tolist() == maps[0].tolist()
