@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.case import CaseFiles, score_masks
 from evaluation.challenges import Mode, find_profile, kits
 from evaluation.comparing import compare_methods, rank_methods
-from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, list_label_maps, read_label_map
 from evaluation.files.probability_maps import list_probabilities
-from evaluation.inputs import (
+from evaluation.labels import Classes
+from evaluation.measures.voxel_counts import values_of
+from evaluation.metrics import DEFAULT, Chosen, choose
+from evaluation.scoring.case import CaseFiles, score_masks
+from evaluation.scoring.consensus import Consensus
+from evaluation.scoring.inputs import (
     Inputs,
     check_names,
     missing_predictions,
@@ -25,11 +28,9 @@ from evaluation.inputs import (
     rater_notes,
     surplus_predictions,
 )
-from evaluation.labels import Classes
-from evaluation.measures.voxel_counts import values_of
-from evaluation.metrics import DEFAULT, Chosen, choose
-from evaluation.profile_case import ProfileFiles
-from evaluation.runs import MetricRun, ProfileRun, run_cases
+from evaluation.scoring.metrics import MetricRun
+from evaluation.scoring.profile import ProfileFiles, ProfileRun
+from evaluation.scoring.runs import run_cases
 from evaluation.settings import Settings
 from evaluation.summary import Summary
 

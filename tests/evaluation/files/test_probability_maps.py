@@ -7,10 +7,10 @@ import pytest
 import SimpleITK as sitk
 
 import evaluation
-from evaluation import case as case_module
 from evaluation.files.probability_maps import ProbabilityMap, list_probabilities
 from evaluation.labels import Classes
 from evaluation.metrics import choose
+from evaluation.scoring import case as case_module
 from evaluation.settings import Settings
 from tests.evaluation.conftest import write
 

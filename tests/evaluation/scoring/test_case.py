@@ -1,4 +1,4 @@
-"""Calibration: against plain formulas, and whatever the slabs."""
+"""One case: calibration counted in slabs, ignored voxels, regions."""
 
 from __future__ import annotations
 
@@ -8,25 +8,14 @@ import numpy as np
 import pytest
 
 import evaluation
-from evaluation import case as case_module
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import Classes
 from evaluation.metrics import choose
+from evaluation.scoring import case as case_module
 from evaluation.settings import Settings
 from tests.evaluation.conftest import write
 
 CLASSES = Classes(members={"one": (1,), "two": (2,)})
-
-
-def plain_error(confidence, right, bins, norm=1):
-    place = np.minimum((confidence.astype(np.float64) * bins).astype(int), bins - 1)
-    total = 0.0
-    for index in range(bins):
-        held = place == index
-        if held.any():
-            gap = abs(right[held].mean() - confidence[held].astype(np.float64).mean())
-            total += held.mean() * gap**norm
-    return total ** (1 / norm)
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1 << 20])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from evaluation.measures.reliability import (
 from evaluation.measures.voxel_counts import count_classes
 from evaluation.metrics import METRICS, Chosen
 from evaluation.metrics.raters import dice_of
+from evaluation.scoring.consensus import Consensus, merge
 
 Labels = npt.NDArray[np.integer]
 
@@ -290,3 +291,32 @@ def score_raters(
                     for rater, mask in zip(raters, case.raters, strict=True)
                 }
     return result
+
+
+def load_case(
+    files: CaseFiles, consensus: Consensus
+) -> tuple[dict[str, LabelMap], LabelMap, dict[Path, LabelMap]]:
+    """Raters, reference, and the first prediction, which is read at the same time."""
+    first = next((path for path in files.predictions.values() if path is not None), None)
+    with ThreadPoolExecutor(1) as executor:
+        early = None if first is None else executor.submit(read_label_map, first)
+        reference = None if files.reference is None else read_label_map(files.reference)
+        raters: dict[str, LabelMap] = {}
+        for name, path in files.raters.items():
+            known = reference or next(iter(raters.values()), None)
+            raters[name] = read_checked(path, known)
+        if reference is None:
+            reference = merge(list(raters.values()), consensus)
+        read = {} if early is None or first is None else {first: early.result()}
+    return raters, reference, read
+
+
+def load_labels(
+    path: Path | None, read: dict[Path, LabelMap], reference: LabelMap
+) -> npt.NDArray[np.integer] | None:
+    """Labels of a prediction, which are read once and lie on the reference's grid."""
+    if path is None:
+        return None
+    found = read.pop(path, None) or read_label_map(path)
+    check_grid(found, reference, path)
+    return found.labels

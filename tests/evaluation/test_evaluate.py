@@ -1,3 +1,5 @@
+"""Evaluations of folders, from files to tables."""
+
 from __future__ import annotations
 
 import csv
@@ -7,15 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
 import evaluation
-from evaluation.errors import EvaluationError
 from tests.evaluation.conftest import write
-
-maps = npst.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3))
-CLASSES = {"one": (1,), "two": (2,), "both": (1, 2)}
 
 
 def test_folders_are_scored_and_written(folders):
@@ -50,27 +46,6 @@ def test_without_names_every_value_is_scored(folders):
 def test_two_files_belong_together_whatever_their_names(folders):
     summary = evaluation.evaluate_folders(folders / "ref/c0.nii.gz", folders / "pred/c1.nii.gz")
     assert {score.case for score in summary.scores} == {"c0"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["{", "{}", '{"labels": [1]}', '{"labels": {"background": 0}}', '{"labels": {"a": "x"}}'],
-)
-def test_unusable_labels_are_named(tmp_path, text):
-    (tmp_path / "dataset.json").write_text(text)
-    with pytest.raises(EvaluationError, match=r"dataset\.json: "):
-        evaluation.read_classes(tmp_path / "dataset.json")
-    with pytest.raises(EvaluationError, match="no such file"):
-        evaluation.read_classes(tmp_path / "none.json")
-
-
-def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    summary = evaluation.Summary(scores=())
-    monkeypatch.setattr(evaluation.Summary, "to_plain", lambda _: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        evaluation.write_summary(summary, tmp_path / "s")
-    assert not list(tmp_path.glob("s/*.json"))
-    assert not list(tmp_path.glob("s/.partial*"))
 
 
 def test_the_judge_needs_neither_autoseg_nor_torch():

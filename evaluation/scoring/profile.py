@@ -1,23 +1,35 @@
-"""Loads a case for a challenge's profile and scores it in both modes."""
+"""Scores cases as a challenge does, in both modes."""
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from evaluation.case import CaseFiles, read_checked
+from evaluation.challenges import find_profile
 from evaluation.challenges.kits import build_references
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, read_image
 from evaluation.files.probability_maps import ProbabilityMap
+from evaluation.labels import Classes
 from evaluation.measures.reliability import probability_fault
+from evaluation.scoring.case import (
+    CaseFiles,
+    load_case,
+    load_labels,
+    read_checked,
+)
+from evaluation.scoring.consensus import Consensus
+from evaluation.summary import Score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,3 +145,76 @@ def _image(path: Path | None, reference: LabelMap) -> npt.NDArray[np.generic] | 
 
 def _vessels(path: Path | None, reference: LabelMap) -> npt.NDArray[np.integer] | None:
     return None if path is None else read_checked(path, reference).labels
+
+
+class ProfileRun:
+    """Scores cases as a challenge does."""
+
+    def __init__(
+        self,
+        name: str,
+        mode: Mode,
+        classes: Classes,
+        files: ProfileFiles,
+        consensus: Consensus,
+    ) -> None:
+        self.name, self.mode, self.classes = name, mode, classes
+        self.files, self.consensus = files, consensus
+        self.other: dict[tuple[str, str, str, str], float] = {}
+
+    def score(
+        self,
+        files: CaseFiles,
+        executor: Executor | None,  # noqa: ARG002 - as MetricRun has it
+        done: Callable[[], Any],
+    ) -> list[Score]:
+        """Scores of one case."""
+        profile = find_profile(self.name)
+        raters, reference, first = load_case(files, self.consensus)
+        scores = []
+        for method, path in files.predictions.items():
+            prediction = load_labels(path, first, reference)
+            found = score_profile(
+                profile,
+                self.mode,
+                files,
+                method,
+                reference,
+                prediction,
+                list(raters.values()),
+                self.files,
+            )
+            for label, values in found.values.items():
+                for metric, value in values.items():
+                    scores.append(
+                        Score(
+                            case=files.case, label=label, metric=metric, value=value, method=method
+                        )
+                    )
+                    other = found.others.get(label, {}).get(metric, value)
+                    self.other[(method, files.case, label, metric)] = other
+            done()
+        return scores
+
+    def notes(self, parts: Iterable[list[Score]]) -> list[str]:
+        """Says where the official program's defects change the values of these data."""
+        gaps: dict[tuple[str, str], list[float]] = {}
+        for part in parts:
+            for score in part:
+                other = self.other[(score.method, score.case, score.label, score.metric)]
+                if math.isnan(score.value) and math.isnan(other):
+                    continue
+                gap = abs(score.value - other)
+                if math.isnan(gap) or gap > 1e-6 * max(1.0, abs(other)):
+                    gaps.setdefault((score.metric, score.label), []).append(gap)
+        profile = find_profile(self.name)
+        second = "exact" if self.mode == "official" else "official"
+        notes = [f"Profile {self.name}, {self.mode}: {profile.title}."]
+        for (metric, label), found in gaps.items():
+            known = [gap for gap in found if not math.isnan(gap)]
+            largest = f"by up to {max(known):.3g}" if known else "one of them is undefined"
+            notes.append(
+                f"{metric} of {label}: {second} differs from {self.mode} in {len(found)} scores, "
+                f"{largest} ({profile.defects})."
+            )
+        return notes

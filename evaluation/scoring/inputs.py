@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.case import CaseFiles
-from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
+from evaluation.scoring.case import CaseFiles
+from evaluation.scoring.consensus import Consensus
 
 
 @dataclass(frozen=True, kw_only=True)
