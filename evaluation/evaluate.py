@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.challenges import Mode, find_profile, kits
+from evaluation.challenges import Mode, find_profile
 from evaluation.comparing import compare_methods, rank_methods
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, list_label_maps, read_label_map
@@ -163,8 +163,8 @@ def evaluate_folders(
     is_word = str(reference) in CONSENSUS and not reference.exists()
     if is_word and not by_rater:
         raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
-    in_cases = kits.list_cases(reference) if str(profile).startswith("kits") else {}
-    references = None if is_word else in_cases or list_label_maps(reference)
+    list_cases = list_label_maps if found_profile is None else found_profile.list_cases
+    references = None if is_word else list_cases(reference)
     methods = {name: list_label_maps(path) for name, path in name_folders(folders).items()}
     if references is not None and len(references) == 1:
         # Two single files belong together whatever they are called.
@@ -185,11 +185,6 @@ def evaluate_folders(
         raters=by_rater,
         probabilities=dict(zip(methods if len(methods) > 1 else [""], listed, strict=False)),
         consensus="staple" if str(reference) == "staple" else "majority",
-        samples={
-            case: path.parent / "segmentations"
-            for case, path in in_cases.items()
-            if profile == "kits21" and (path.parent / "segmentations").is_dir()
-        },
         images={} if images is None else list_label_maps(images),
         vessels={} if vessels is None else list_label_maps(vessels),
     )
@@ -223,11 +218,12 @@ def evaluate_inputs(
     if classes is None:
         classes = _classes_of(cases, workers)
     notes = rater_notes(inputs, cases)
-    if profile is not None:
-        files = ProfileFiles(images=inputs.images, samples=inputs.samples, vessels=inputs.vessels)
-        run = ProfileRun(profile, mode, classes, files, inputs.consensus)
+    found_profile = None if profile is None else find_profile(profile)
+    if profile is not None and found_profile is not None:
+        files = ProfileFiles(images=inputs.images, vessels=inputs.vessels)
+        run = ProfileRun(profile, found_profile, mode, files, inputs.consensus)
         parts = run_cases(cases, len(inputs.methods), workers, run.score)
-        records = dict(find_profile(profile).metrics)
+        records = dict(found_profile.metrics)
         notes += run.notes(parts)
         scores = [score for part in parts for score in part]
         reliability = {}
@@ -255,7 +251,7 @@ def evaluate_inputs(
     return replace(
         summary,
         comparisons=compare_methods(summary),
-        rankings=rank_methods(summary, None if profile is None else find_profile(profile)),
+        rankings=rank_methods(summary, found_profile),
     )
 
 

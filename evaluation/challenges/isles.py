@@ -58,7 +58,6 @@ ISLES22 = Profile(
     classes=LESION,
     metrics={key: METRICS[key] for key in KEYS},
     score=_score,
-    rank="mean rank over cases and metrics",
 )
 ATLAS = Profile(
     title="ISLES'22 (ATLAS): as ISLES'22 with 6 neighbours and volumes in voxels",
@@ -69,5 +68,4 @@ ATLAS = Profile(
     },
     score=_score_atlas,
     defects="values above 1 count several times in the volume difference",
-    rank="mean rank over the metrics",
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
-from evaluation.errors import EvaluationError
 from evaluation.labels import Classes
 from evaluation.measures.masks import pairs
 from evaluation.measures.voxel_counts import count_classes
@@ -31,14 +30,7 @@ NOTE = "the tolerances of the Decathlon's tasks were not checked against an offi
 
 
 def profile(task: str) -> Profile:
-    """The profile of a task, `msd:hippocampus`.
-
-    Raises:
-        EvaluationError: The task is unknown.
-    """
-    if task not in TASKS:
-        listed = ", ".join(f"msd:{name}" for name in TASKS)
-        raise EvaluationError(f"Profile 'msd:{task}' is unknown; known are {listed}.")
+    """The profile of a task of `TASKS`."""
     tolerance, members = TASKS[task]
     settings = Settings(both_empty="nan", one_empty="0", tolerance_mm=tolerance)
 
@@ -59,7 +51,6 @@ def profile(task: str) -> Profile:
         classes=Classes(members=members),
         metrics={key: METRICS[key] for key in ("dice", "nsd")},
         score=score,
-        rank="wins in one-sided Wilcoxon tests per class and metric",
         groups={"dice": ("dice",), "nsd": ("nsd",)},
         significance=True,
     )

@@ -1,18 +1,21 @@
-"""What a challenge's profile is: its classes, what it needs, and how it scores a case."""
+"""What a challenge is: where its cases lie, its classes, what it needs, how it scores a case."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.files.label_maps import list_label_maps
 from evaluation.labels import Classes
 from evaluation.metrics.metric import Metric
 
 Mode = Literal["official", "exact"]
+Labels = npt.NDArray[np.integer]
 Values = dict[str, dict[str, float]]
 """Class → metric → value."""
 
@@ -31,13 +34,13 @@ class ProfileCase:
         vessels: Label map of vessels.
     """
 
-    reference: npt.NDArray[np.integer]
-    prediction: npt.NDArray[np.integer]
+    reference: Labels
+    prediction: Labels
     spacing_mm: tuple[float, ...]
-    raters: tuple[npt.NDArray[np.integer], ...] = ()
+    raters: tuple[Labels, ...] = ()
     probabilities: npt.NDArray[np.floating] | None = None
     image: npt.NDArray[Any] | None = None
-    vessels: npt.NDArray[np.integer] | None = None
+    vessels: Labels | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +52,12 @@ class Profile:
         classes: What is scored.
         metrics: Records of the values that `score` returns.
         score: Values of a case in a mode.
-        needs: raters, probabilities, vessels.
+        needs: raters, probabilities.
+        list_cases: Folder (or file) of references → case → label map; for challenges whose
+            references do not lie side by side.
+        references: Case and its reference's file → label maps that stand in for the raters' (read
+            from files beside it, say); none where there are no such files.
         defects: What the official program gets wrong, in words; "" where the modes are equal.
-        rank: Metrics whose means are ranked, and how, in words.
         groups: Ranking → metrics whose ranks it averages.
         significance: Methods are also ranked by their wins in tests.
         tie_break: Metric and class that decide between methods with the same rank, or None.
@@ -61,9 +67,10 @@ class Profile:
     classes: Classes
     metrics: Mapping[str, Metric]
     score: Callable[[ProfileCase, Mode], Values]
-    needs: tuple[str, ...] = ()
+    needs: tuple[Literal["raters", "probabilities"], ...] = ()
+    list_cases: Callable[[Path], Mapping[str, Path]] = list_label_maps
+    references: Callable[[str, Path], Sequence[Labels]] | None = None
     defects: str = ""
-    rank: str = ""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     significance: bool = False
     tie_break: tuple[str, str] | None = None

@@ -23,7 +23,6 @@ class Inputs:
         consensus: How the raters make the reference, where there is none.
         images: Case → image, for profiles that crop to it.
         vessels: Case → map of vessels, for profiles that need it.
-        samples: Case → folder of annotations that KiTS21's references are sampled from.
     """
 
     references: Mapping[str, Path] | None
@@ -33,7 +32,6 @@ class Inputs:
     consensus: Consensus = "majority"
     images: Mapping[str, Path] = field(default_factory=dict)
     vessels: Mapping[str, Path] = field(default_factory=dict)
-    samples: Mapping[str, Path] = field(default_factory=dict)
 
     def cases(self) -> list[CaseFiles]:
         """Files by case, of all cases that have a reference or a rater."""

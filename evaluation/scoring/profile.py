@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -14,13 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import SimpleITK as sitk
 
-from evaluation.challenges import find_profile
-from evaluation.challenges.kits import build_references
-from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Labels, Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap, read_image
 from evaluation.files.probability_maps import ProbabilityMap
-from evaluation.labels import Classes
 from evaluation.measures.reliability import probability_fault
 from evaluation.scoring.case import (
     CaseFiles,
@@ -34,10 +30,9 @@ from evaluation.summary import Score
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileFiles:
-    """Images, folders of annotations to sample references from, and vessel maps by case."""
+    """Images and vessel maps by case."""
 
     images: Mapping[str, Path] = field(default_factory=dict)
-    samples: Mapping[str, Path] = field(default_factory=dict)
     vessels: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -56,7 +51,7 @@ def score_profile(
     method: str,
     reference: LabelMap,
     prediction: npt.NDArray[np.integer] | None,
-    raters: Sequence[LabelMap],
+    raters: Sequence[Labels],
     extra: ProfileFiles,
 ) -> ProfileScores:
     """Scores one case of one method; a missing prediction is scored as an empty one.
@@ -74,7 +69,7 @@ def score_profile(
         reference=reference.labels,
         prediction=labels,
         spacing_mm=reference.spacing_mm,
-        raters=_raters(raters, files.case, extra),
+        raters=tuple(raters),
         probabilities=_probabilities(profile, files, method, reference, labels, prediction is None),
         image=_image(extra.images.get(files.case), reference),
         vessels=_vessels(extra.vessels.get(files.case), reference),
@@ -86,14 +81,12 @@ def score_profile(
     return ProfileScores(values=values, others=others)
 
 
-def _raters(
-    raters: Sequence[LabelMap], case: str, extra: ProfileFiles
-) -> tuple[npt.NDArray[np.integer], ...]:
-    """The raters' label maps; in KiTS21's own layout the references sampled from annotations."""
-    number = re.search(r"(\d+)$", case)
-    if case in extra.samples and number:
-        return tuple(build_references(extra.samples[case], int(number[1])))
-    return tuple(rater.labels for rater in raters)
+def _raters(profile: Profile, files: CaseFiles, raters: Mapping[str, LabelMap]) -> Sequence[Labels]:
+    """Label maps of the raters, or those that the challenge puts in their place."""
+    own: Sequence[Labels] = ()
+    if profile.references is not None and files.reference is not None:
+        own = profile.references(files.case, files.reference)
+    return own or [rater.labels for rater in raters.values()]
 
 
 def _probabilities(
@@ -153,12 +146,12 @@ class ProfileRun:
     def __init__(
         self,
         name: str,
+        profile: Profile,
         mode: Mode,
-        classes: Classes,
         files: ProfileFiles,
         consensus: Consensus,
     ) -> None:
-        self.name, self.mode, self.classes = name, mode, classes
+        self.name, self.profile, self.mode = name, profile, mode
         self.files, self.consensus = files, consensus
         self.other: dict[tuple[str, str, str, str], float] = {}
 
@@ -169,19 +162,19 @@ class ProfileRun:
         done: Callable[[], Any],
     ) -> list[Score]:
         """Scores of one case."""
-        profile = find_profile(self.name)
-        raters, reference, first = load_case(files, self.consensus)
+        found_raters, reference, first = load_case(files, self.consensus)
+        raters = _raters(self.profile, files, found_raters)
         scores = []
         for method, path in files.predictions.items():
             prediction = load_labels(path, first, reference)
             found = score_profile(
-                profile,
+                self.profile,
                 self.mode,
                 files,
                 method,
                 reference,
                 prediction,
-                list(raters.values()),
+                raters,
                 self.files,
             )
             for label, values in found.values.items():
@@ -207,14 +200,13 @@ class ProfileRun:
                 gap = abs(score.value - other)
                 if math.isnan(gap) or gap > 1e-6 * max(1.0, abs(other)):
                     gaps.setdefault((score.metric, score.label), []).append(gap)
-        profile = find_profile(self.name)
         second = "exact" if self.mode == "official" else "official"
-        notes = [f"Profile {self.name}, {self.mode}: {profile.title}."]
+        notes = [f"Profile {self.name}, {self.mode}: {self.profile.title}."]
         for (metric, label), found in gaps.items():
             known = [gap for gap in found if not math.isnan(gap)]
             largest = f"by up to {max(known):.3g}" if known else "one of them is undefined"
             notes.append(
                 f"{metric} of {label}: {second} differs from {self.mode} in {len(found)} scores, "
-                f"{largest} ({profile.defects})."
+                f"{largest} ({self.profile.defects})."
             )
         return notes

@@ -88,3 +88,19 @@ def test_kits21_samples_annotations_of_instances(tmp_path):
     assert set(np.unique(references[0])) == {0, 1, 2}
     with pytest.raises(EvaluationError, match="holds no files like"):
         kits.sample_annotations(tmp_path / "none", 5)
+
+
+@pytest.mark.parametrize("profile", ["kits19", "kits21", "kits23"])
+def test_references_may_lie_in_folders_of_their_cases(kidneys, profile):
+    for index in range(3):
+        case = kidneys / f"own/case_{index}"
+        case.mkdir(parents=True)
+        (kidneys / f"ref/case_{index}.nii.gz").rename(case / "segmentation.nii.gz")
+    summary = evaluation.evaluate_folders(kidneys / "own", kidneys / "good", profile=profile)
+    assert summary.cases == ("case_0", "case_1", "case_2")
+    assert 0.5 < summary.mean("dice", "tumor") < 1
+
+
+def test_other_layouts_have_no_sampled_references(tmp_path):
+    assert kits.sampled_references("case_00005", tmp_path / "case_00005.nii.gz") == []
+    assert kits.sampled_references("case_x", tmp_path / "segmentation.nii.gz") == []
