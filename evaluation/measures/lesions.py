@@ -48,11 +48,6 @@ class Lesions:
         return np.array([row for row in rows if tuple(self.pairs[row]) in chosen], dtype=np.int64)
 
 
-def count_components(mask: Mask, connectivity: int) -> int:
-    """Number of connected components."""
-    return label_components(mask, connectivity)[1]
-
-
 def label_components(mask: Mask, connectivity: int) -> tuple[npt.NDArray[np.integer], int]:
     """Numbers the connected components of a mask from 1.
 
