@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.measures.boxes import box_of, neighbour_slices
+from evaluation.settings import Region
 
 Mask = npt.NDArray[np.bool_]
 
 
 def region_masks(
-    labels: npt.NDArray[Any], names: Sequence[str], margin: int
-) -> dict[str, Mask | None]:
+    labels: npt.NDArray[Any], names: Sequence[Region], margin: int
+) -> dict[Region, Mask | None]:
     """Mask of each region of a reference label map; None: every voxel.
 
     Args:
@@ -23,7 +24,7 @@ def region_masks(
         names: Among image, box and band.
         margin: Voxels around the box, and around borders between labels.
     """
-    result: dict[str, Mask | None] = {}
+    result: dict[Region, Mask | None] = {}
     for name in names:
         if name == "image":
             result[name] = None

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.settings import Settings
+from evaluation.settings import Region, Settings
 
 FINE_BINS = 4096
 """At least that many bins are counted; those that a reader asks for are sums of them."""
@@ -92,7 +92,7 @@ class Calibration:
         classes: Of all classes together: the calibrations of each (for the ACE).
     """
 
-    regions: dict[str, Counts]
+    regions: dict[Region, Counts]
     classes: tuple[Calibration, ...] = field(default=())
 
     def counts(self, settings: Settings) -> Counts:
@@ -208,7 +208,7 @@ class CalibrationCounter:
         classes: Sequence[str | None],
         *,
         exclusive: bool,
-        regions: Sequence[str],
+        regions: Sequence[Region],
         bins: int,
         with_classes: bool = True,
         with_scores: bool = True,
@@ -234,7 +234,7 @@ class CalibrationCounter:
         self,
         probabilities: npt.NDArray[np.floating],
         target: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
-        regions: Mapping[str, npt.NDArray[np.bool_] | None],
+        regions: Mapping[Region, npt.NDArray[np.bool_] | None],
     ) -> None:
         """Adds voxels.
 
@@ -263,7 +263,7 @@ class CalibrationCounter:
         self,
         probabilities: npt.NDArray[np.floating],
         target: npt.NDArray[np.integer] | npt.NDArray[np.bool_],
-        masks: dict[str, npt.NDArray[np.bool_] | None],
+        masks: dict[Region, npt.NDArray[np.bool_] | None],
     ) -> list[Calibration]:
         values = probabilities.astype(np.float32, copy=False)
         fault = probability_fault(values, exclusive=self.exclusive)
@@ -288,7 +288,7 @@ class CalibrationCounter:
         part: Calibration,
         values: Floats,
         target: Integers,
-        masks: Mapping[str, npt.NDArray[np.bool_] | None],
+        masks: Mapping[Region, npt.NDArray[np.bool_] | None],
     ) -> None:
         best, label = values[0].copy(), np.zeros(values.shape[1], dtype=np.uint8)
         for channel in range(1, len(values)):
@@ -308,7 +308,7 @@ class CalibrationCounter:
         confidence: Floats,
         right: npt.NDArray[np.bool_],
         scores: tuple[Floats | None, Floats | None],
-        masks: Mapping[str, npt.NDArray[np.bool_] | None],
+        masks: Mapping[Region, npt.NDArray[np.bool_] | None],
     ) -> None:
         exact = confidence.astype(np.float64)
         place = np.minimum((exact * self.bins).astype(np.int32), self.bins - 1)

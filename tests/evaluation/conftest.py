@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from scipy.special import softmax
 
+import evaluation
 from tests.conftest import shared_folder
 
 
@@ -109,3 +111,10 @@ def organs(tmp_path):
 
 def sitk_labels(path):
     return sitk.GetArrayFromImage(sitk.ReadImage(str(path)))
+
+
+def call(name, *arrays, **settings):
+    """A metric's function with those of the settings that it takes."""
+    function = getattr(evaluation, name)
+    known = inspect.signature(function).parameters
+    return function(*arrays, **{key: value for key, value in settings.items() if key in known})

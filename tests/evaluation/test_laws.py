@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as npst
 import evaluation
 from evaluation.metrics import METRICS
 from evaluation.settings import SURFACES
+from tests.evaluation.conftest import call
 
 OF_MASKS = [name for name, metric in METRICS.items() if metric.of_masks]
 DISTANCES = ["hd", "hd95", "asd", "assd", "masd"]
@@ -23,7 +24,7 @@ laws = settings(deadline=None, max_examples=25)
 
 
 def value(name, reference, prediction, spacing=(1, 1, 1), **more):
-    return getattr(evaluation, name)(reference, prediction, spacing, **more)
+    return call(name, reference, prediction, spacing, **more)
 
 
 def same(first, second, rel=1e-12):

@@ -7,6 +7,7 @@ import pytest
 
 import evaluation
 from evaluation.errors import EvaluationError
+from evaluation.functions.arrays import calibrate
 from evaluation.measures.reliability import fine_bins
 from evaluation.settings import Settings
 
@@ -14,7 +15,7 @@ from evaluation.settings import Settings
 def test_adaptive_bins_hold_equal_numbers(made):
     values, labels = made
     settings = Settings(num_bins=5, adaptive=True)
-    found = evaluation.functions.calibrate(labels, values, settings).reliability(settings)
+    found = calibrate(labels, values, settings).reliability(settings)
     assert found.counts.sum() == labels.size
     assert found.counts.max() - found.counts.min() < 0.05 * labels.size
     assert 0 <= evaluation.ace(labels, values) <= 1
@@ -24,7 +25,7 @@ def test_confidence_on_an_edge_belongs_to_the_upper_bin():
     values = np.array([[[0.5, 0.25]], [[0.5, 0.75]]], dtype=np.float32)
     settings = Settings(num_bins=4)
     labels = np.zeros((1, 2), dtype=int)
-    found = evaluation.functions.calibrate(labels, values, settings).reliability(settings)
+    found = calibrate(labels, values, settings).reliability(settings)
     assert found.counts.tolist() == [0, 0, 1, 1]
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import evaluation
 from evaluation.measures.masks import MaskPair
 from evaluation.metrics import choose
 from evaluation.settings import Settings
+from tests.evaluation.conftest import call
 
 
 def value(name, reference, prediction, spacing=(1, 1, 1), **more):
-    return getattr(evaluation, name)(reference, prediction, spacing, **more)
+    return call(name, reference, prediction, spacing, **more)
 
 
 def test_lesions_match_one_to_one_at_an_iou():

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-import evaluation
 from evaluation.settings import SURFACES
+from tests.evaluation.conftest import call
 
 
 def value(name, reference, prediction, spacing=(1, 1, 1), **more):
-    return getattr(evaluation, name)(reference, prediction, spacing, **more)
+    return call(name, reference, prediction, spacing, **more)
 
 
 def same(first, second, rel=1e-12):
