@@ -96,14 +96,14 @@ class Settings:
         """Tolerance of a class in mm."""
         return self.tolerances_mm.get(label, self.tolerance_mm)
 
-    def empty(self, which: str, *, worst: float, best: float, official: float) -> float:
+    def empty(self, which: str, *, worst: float, best: float, official: float = math.nan) -> float:
         """Value for empty masks.
 
         Args:
             which: "both" or "one".
             worst: The metric's worst value.
             best: The metric's best value.
-            official: What the program of the variant returns.
+            official: What the program of the variant returns, where there is one.
         """
         policy = self.both_empty if which == "both" else self.one_empty
         values = {"nan": math.nan, "worst": worst, "best": best, "inf": math.inf}

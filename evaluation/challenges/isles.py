@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evaluation.challenges.by_class import score_pair
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
 from evaluation.measures.masks import MaskPair
@@ -21,14 +22,14 @@ def _score(case: ProfileCase, mode: Mode) -> Values:
     pair = MaskPair(
         case.reference.astype(bool), case.prediction.astype(bool), case.spacing_mm, label="lesion"
     )
-    return {"lesion": {key: _compute(key, pair, SETTINGS) for key in KEYS}}
+    return {"lesion": {key: score_pair(key, pair, SETTINGS) for key in KEYS}}
 
 
 def _score_atlas(case: ProfileCase, mode: Mode) -> Values:
     first, second = case.reference > 0, case.prediction > 0
     pair = MaskPair(first, second, case.spacing_mm, label="lesion")
     values = {
-        key: _compute(key, pair, ATLAS_SETTINGS)
+        key: score_pair(key, pair, ATLAS_SETTINGS)
         for key in ("dice", "lesion_count_difference", "lesion_f1")
     }
     voxels = abs(float(case.reference.sum()) - float(case.prediction.sum()))
@@ -36,12 +37,6 @@ def _score_atlas(case: ProfileCase, mode: Mode) -> Values:
         voxels = float(abs(pair.counts.reference - pair.counts.predicted))
     values["voxel_difference"] = voxels
     return {"lesion": values}
-
-
-def _compute(key: str, pair: MaskPair, settings: Settings) -> float:
-    compute = METRICS[key].of_masks
-    assert compute is not None
-    return compute(pair, settings)
 
 
 VOXEL_DIFFERENCE = Metric(

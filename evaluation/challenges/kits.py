@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.challenges.by_class import score_classes
 from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import list_label_maps, read_label_map
 from evaluation.labels import Classes
-from evaluation.measures.masks import pairs
-from evaluation.measures.voxel_counts import count_classes
 from evaluation.metrics import METRICS
 from evaluation.settings import Settings
 
@@ -28,6 +27,7 @@ TOLERANCES_MM = {
 """Mean inter-rater surface distance (95th percentile) of KiTS21, also taken by KiTS23."""
 NUM_GROUPS = 5
 OWN_NAMES = ("segmentation.nii.gz", "aggregated_MAJ_seg.nii.gz")
+KEYS = {"dice": "dice", "sd": "nsd"}
 SETTINGS = Settings(both_empty="1", one_empty="0", tolerances_mm=TOLERANCES_MM, official_sums=True)
 
 
@@ -45,15 +45,7 @@ def score_hierarchy(
         prediction: The same.
         spacing_mm: (z, y, x).
     """
-    counts = count_classes(reference, prediction, HIERARCHY)
-    values: Values = {name: {} for name in HIERARCHY}
-    for cut in pairs(reference, prediction, HIERARCHY, counts, spacing_mm):
-        pair = cut.pair()
-        for key, name in (("dice", "dice"), ("sd", "nsd")):
-            compute = METRICS[name].of_masks
-            assert compute is not None
-            values[pair.label][key] = compute(pair, SETTINGS)
-    return values
+    return score_classes(reference, prediction, spacing_mm, HIERARCHY, KEYS, SETTINGS)
 
 
 def _score21(case: ProfileCase, mode: Mode) -> Values:
@@ -176,7 +168,7 @@ def build_references(segmentations: Path, seed: int) -> Iterator[npt.NDArray[np.
         yield result
 
 
-DICE_AND_SD = {"dice": METRICS["dice"], "sd": METRICS["nsd"]}
+DICE_AND_SD = {key: METRICS[name] for key, name in KEYS.items()}
 GROUPS = {"dice": ("dice",), "sd": ("sd",)}
 
 KITS21 = Profile(
