@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tests.conftest import ROOT
-from tests.make_metrics_table import with_table
+from tests.tools.make_metrics_table import README, with_table
 
 
 def test_the_table_of_metrics_in_the_readme_is_current():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == with_table(text), "run python -m tests.make_metrics_table"
+    text = README.read_text(encoding="utf-8")
+    assert text == with_table(text), "run python -m tests.tools.make_metrics_table"
