@@ -55,7 +55,7 @@ class Reliability:
 
 
 @dataclass(kw_only=True)
-class Counts:
+class BinCounts:
     """Fixed-point sums over the voxels of one region.
 
     Attributes:
@@ -75,7 +75,7 @@ class Counts:
         """Voxels in all."""
         return int(self.voxels.sum())
 
-    def add(self, other: Counts) -> None:
+    def add(self, other: BinCounts) -> None:
         """Adds another case."""
         self.voxels += other.voxels
         self.confidence += other.confidence
@@ -92,10 +92,10 @@ class Calibration:
         classes: Of all classes together: the calibrations of each (for the ACE).
     """
 
-    regions: dict[Region, Counts]
+    regions: dict[Region, BinCounts]
     classes: tuple[Calibration, ...] = field(default=())
 
-    def counts(self, settings: Settings) -> Counts:
+    def counts(self, settings: Settings) -> BinCounts:
         """Sums of the region that the settings name."""
         return self.regions[settings.region]
 
@@ -222,7 +222,7 @@ class CalibrationCounter:
     def _empty(self) -> Calibration:
         return Calibration(
             regions={
-                name: Counts(
+                name: BinCounts(
                     voxels=np.zeros((2, self.bins), dtype=np.int64),
                     confidence=np.zeros(self.bins, dtype=np.int64),
                 )
