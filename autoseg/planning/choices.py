@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from autoseg.errors import UnknownNameError
+from autoseg.errors import UnknownNameError, UsageError
 from autoseg.planning.planners.request import Request
 from autoseg.registry import Registry
 from autoseg.schema.plan import Configuration, Decision, Plan
@@ -44,7 +44,7 @@ def check_names(request: PlanRequest) -> None:
     """Refuses names that no table has, before the data are read.
 
     Raises:
-        UnknownNameError: A loss, augmentation or schedule is unknown.
+        UsageError: A loss, augmentation or schedule is unknown.
     """
     if not any(getattr(request, part) for part in PARTS):
         return
@@ -59,7 +59,7 @@ def check_names(request: PlanRequest) -> None:
     }
     for part, table in tables.items():
         if (name := getattr(request, part)) is not None and name not in table:
-            raise UnknownNameError(part, name, table)
+            raise UsageError(f"--{part}: {UnknownNameError(part, name, table)}")
 
 
 def with_choices(plan: Plan, request: PlanRequest) -> Plan:
