@@ -14,7 +14,7 @@ from tests.conftest import ROOT, write_dataset
 
 def install_example(folder: Path) -> None:
     """Puts the README's files where an installed package would have them."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "autoseg" / "README.md").read_text(encoding="utf-8")
     section = text[text.index("<!-- plugin -->") :]
     code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
     toml = re.search(r"```toml\n(.*?)```", section, re.DOTALL)[1]

@@ -8,16 +8,14 @@ import sys
 
 import numpy as np
 import pytest
+from evaluation.confusion import count_classes, joint_histogram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import evaluation
-from evaluation.confusion import count_classes, joint_histogram
 from evaluation.errors import EvaluationError
-from tests.conftest import ROOT
 from tests.evaluation.conftest import write
-from tests.tools.make_metrics_table import with_table
 
 maps = npst.arrays(np.uint8, (3, 4, 5), elements=st.integers(0, 3))
 CLASSES = {"one": (1,), "two": (2,), "both": (1, 2)}
@@ -152,8 +150,3 @@ def test_the_judge_needs_neither_autoseg_nor_torch():
     code = "import evaluation, sys; print('autoseg' in sys.modules, 'torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
-
-
-def test_the_table_of_metrics_in_the_readme_is_current():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert text == with_table(text), "run python -m tests.tools.make_metrics_table"
