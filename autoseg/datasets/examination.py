@@ -20,6 +20,7 @@ from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
 from autoseg.schema.geometry import Geometry, geometry_differences
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 NUM_QUANTILES = 2000
 """Foreground intensities per case that the statistics over all cases see."""
@@ -261,8 +262,8 @@ def _label_records(
             volume_ml=float(voxels[index] * voxel_ml),
             components=len(parts),
             component_ml=(float(parts.min()), float(np.median(parts)), float(parts.max())),
-            centroid=tuple(float(value) for value in centroid),  # type: ignore[arg-type]
-            centroid_lps=tuple(float(value) for value in canonical),  # type: ignore[arg-type]
+            centroid=triple(float(value) for value in centroid),
+            centroid_lps=triple(float(value) for value in canonical),
         )
     return records
 

@@ -18,6 +18,7 @@ from autoseg.schema.plan import (
     NetworkSpec,
     PreviousStage,
 )
+from autoseg.schema.triple import triple
 
 NORMALISATIONS = {
     "ZScoreNormalization": "zscore",
@@ -87,7 +88,7 @@ def read_configuration(
         name=name,
         spacing_mm=(None, *spacing) if len(patch) == 2 else spacing,
         orientation=_orientation(plans, where),
-        transpose=tuple(int(axis) for axis in plans["transpose_forward"]),  # type: ignore[arg-type]
+        transpose=triple(int(axis) for axis in plans["transpose_forward"]),
         channels=_channels(plans, dataset, item, where),
         labels=labels,
         patch_size=patch,

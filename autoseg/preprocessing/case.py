@@ -25,6 +25,7 @@ from autoseg.preprocessing.resample_labels import resample_labels
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import Configuration
+from autoseg.schema.triple import triple
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,7 +55,7 @@ class CaseTrace:
     @property
     def crop_shape(self) -> tuple[int, int, int]:
         """Shape of the crop before resampling."""
-        return tuple(stop - start for start, stop in self.crop)  # type: ignore[return-value]
+        return triple(stop - start for start, stop in self.crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +143,9 @@ def preprocess_array(
         axes=axes,
         flips=flips,
         crop=crop,
-        shape=shape,  # type: ignore[arg-type]
-        spacing_mm=spacing,  # type: ignore[arg-type]
-        target_mm=target,  # type: ignore[arg-type]
+        shape=triple(shape),
+        spacing_mm=triple(spacing),
+        target_mm=triple(target),
     )
     source = image if on_image and mask is not None and not mask.all() else None
     return PreprocessedCase(image=made, labels=labels, trace=trace, source=source)
@@ -159,8 +160,8 @@ def _permutation(
         axes, flips = geometry.to_canonical(configuration.orientation)
     order = configuration.transpose
     return (
-        tuple(axes[axis] for axis in order),  # type: ignore[return-value]
-        tuple(flips[axis] for axis in order),
+        triple(axes[axis] for axis in order),
+        triple(flips[axis] for axis in order),
     )
 
 
@@ -243,7 +244,7 @@ class Restoration:
     @property
     def other_shape(self) -> tuple[int, int, int]:
         """`shape`, along the axes of the other array."""
-        return tuple(self.shape[self.axes.index(axis)] for axis in range(3))  # type: ignore[return-value]
+        return triple(self.shape[self.axes.index(axis)] for axis in range(3))
 
     def turned(self, window: Sequence[slice]) -> tuple[slice, slice, slice]:
         """A window of what is predicted: from the other array's axes to the network's."""
@@ -251,7 +252,7 @@ class Restoration:
         for axis, flip, size in zip(self.axes, self.flips, self.shape, strict=True):
             part = window[axis]
             result.append(slice(size - part.stop, size - part.start) if flip else part)
-        return tuple(result)  # type: ignore[return-value]
+        return triple(result)
 
 
 def to_image(trace: CaseTrace) -> Restoration:
@@ -278,13 +279,13 @@ def to_grid(source: CaseTrace, target: CaseTrace) -> Restoration:
     shape = tuple(target.shape[axis] for axis in axes)
     spacing = tuple(target.target_mm[axis] for axis in axes)
     return Restoration(
-        shape=shape,  # type: ignore[arg-type]
+        shape=triple(shape),
         coarse=coarse_axis(source.target_mm, spacing),
-        axes=axes,  # type: ignore[arg-type]
-        flips=tuple(
+        axes=triple(axes),
+        flips=triple(
             flip != target.flips[axis] for flip, axis in zip(source.flips, axes, strict=True)
-        ),  # type: ignore[arg-type]
-        crop=tuple((0, size) for size in shape),  # type: ignore[arg-type]
+        ),
+        crop=triple((0, size) for size in shape),
         full_shape=target.shape,
     )
 
