@@ -147,11 +147,13 @@ class Calibration:
         return counts.logs / FIXED_LOG / counts.total if counts.total else math.nan
 
     def add(self, other: Calibration) -> None:
-        """Adds another case, for the bins of a whole data set."""
+        """Adds another case's sums, for the bins of a whole data set.
+
+        The classes are added on their own: they are the same objects that their names stand for,
+        and would be counted twice.
+        """
         for name, counts in other.regions.items():
             self.regions[name].add(counts)
-        for own, added in zip(self.classes, other.classes, strict=True):
-            own.add(added)
 
 
 def _equal_mass(voxels: Integers, number: int) -> npt.NDArray[np.intp]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import evaluation
+from evaluation.errors import EvaluationError
 from tests.evaluation.conftest import write
 
 
@@ -52,3 +53,30 @@ def test_the_judge_needs_neither_autoseg_nor_torch():
     code = "import evaluation, sys; print('autoseg' in sys.modules, 'torch' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.split() == ["False", "False"]
+
+
+def test_files_are_scored_by_case(folders):
+    references = {f"c{index}": folders / f"ref/c{index}.nii.gz" for index in range(3)}
+    predictions = {case: folders / f"pred/{case}.nii.gz" for case in ("c0", "c1")}
+    summary = evaluation.evaluate_files(references, predictions, metrics=["dice"])
+    assert summary.missing == ("c2",)
+    whole = evaluation.evaluate_folders(folders / "ref", folders / "pred", metrics=["dice"])
+    by_case = {(s.case, s.label): s.value for s in whole.scores}
+    assert {(s.case, s.label): s.value for s in summary.scores if s.case != "c2"} == {
+        key: value for key, value in by_case.items() if key[0] in predictions
+    }
+
+
+def test_a_metric_of_more_than_label_maps_is_refused_for_label_maps():
+    labels = np.ones((2, 2, 2), int)
+    with pytest.raises(EvaluationError, match="'ece' needs probabilities"):
+        evaluation.score_arrays(labels, labels, {"a": (1,)}, metrics=["ece"])
+
+
+def test_numbers_of_folders_that_do_not_fit_are_named(folders):
+    with pytest.raises(EvaluationError, match="No predictions: give at least one"):
+        evaluation.evaluate_folders(folders / "ref", [])
+    with pytest.raises(EvaluationError, match="2 folders of probabilities for 1 predictions"):
+        evaluation.evaluate_folders(
+            folders / "ref", folders / "pred", probabilities=[folders, folders]
+        )

@@ -17,3 +17,12 @@ def test_a_task_of_the_decathlon_has_its_classes_and_tolerance(kidneys):
         evaluation.evaluate_folders(kidneys / "ref", kidneys / "good", profile="msd")
     with pytest.raises(EvaluationError, match="known are"):
         evaluation.evaluate_folders(kidneys / "ref", kidneys / "good", profile="msd:x")
+
+
+def test_methods_are_also_ranked_by_their_wins(kidneys):
+    summary = evaluation.evaluate_folders(
+        kidneys / "ref", [kidneys / "poor", kidneys / "good"], profile="msd:liver"
+    )
+    schemes = {item.scheme: item.ranks for item in summary.rankings}
+    ranks = {"good": 1, "poor": 2}
+    assert schemes == dict.fromkeys(("mean then rank", "rank then mean", "significance"), ranks)
