@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -37,4 +38,5 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one record."""
-        tqdm.write(self.format(record), file=sys.stderr)
+        with contextlib.suppress(OSError):  # stderr was closed
+            tqdm.write(self.format(record), file=sys.stderr)

@@ -58,4 +58,4 @@ def main(argv: list[str] | None = None) -> int:
             [f"The plan is in {workspace / 'plan.yaml'}, its reasons in {workspace / 'plan.md'}."]
         )
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.SAME)

@@ -83,4 +83,4 @@ def main(argv: list[str] | None = None) -> int:
         shell.show([f"{len(report.written)} cases are in {arguments.output}{skipped}."])
         return 1 if report.failed else 0
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.RESUME)

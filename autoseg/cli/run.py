@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         )
         show_result(Path(arguments.workspace), summaries)
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.SAME)
 
 
 def show_result(workspace: Path, summaries: Mapping[Path, Summary]) -> None:

@@ -112,7 +112,9 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_array(self._image(case.identifier), done.image)
         write_array(self._labels(case.identifier), done.labels[None])
-        with atomic_path(self.folder / f"{case.identifier}.foreground.npz") as temporary:
+        with atomic_path(
+            self.folder / f"{case.identifier}.foreground.npz", durable=False
+        ) as temporary:
             names = np.array(list(locations), dtype=np.str_)
             # Members are numbered: class names may hold what file names must not.
             voxels = {f"voxels_{index}": item for index, item in enumerate(locations.values())}
@@ -259,7 +261,7 @@ def write_array(path: Path, array: npt.NDArray[np.generic]) -> None:
     while np.prod(chunks) * array.dtype.itemsize > CHUNK_BYTES:
         longest = int(np.argmax(chunks))
         chunks[longest] = -(-chunks[longest] // 2)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=False) as temporary:
         temporary.unlink()
         blosc2.asarray(
             np.ascontiguousarray(array),

@@ -2,9 +2,9 @@
 
 python -m tests.tools.follow_case WORK
 
-Every function of autoseg is noted when it is first called. Where the next first call lies in another
-file, that file is entered; a file that was entered before is returned to. Fewer returns mean that a
-reader turns fewer pages back.
+Every function of autoseg is noted when it is first called. Where the next first call lies in
+another file, that one is entered; a file that was entered before is returned to. Fewer returns mean
+that a reader turns fewer pages back.
 """
 
 from __future__ import annotations
