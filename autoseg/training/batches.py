@@ -14,7 +14,8 @@ from torch import Tensor
 from autoseg.augmentation import AUGMENTATIONS
 from autoseg.augmentation.intensity import draw_intensity
 from autoseg.augmentation.previous_stage import disturb
-from autoseg.augmentation.spatial import draw_matrix, is_flat, resample
+from autoseg.augmentation.rotation import is_flat
+from autoseg.augmentation.spatial import draw_matrix, resample
 from autoseg.preprocessing.case import one_hot
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.plan import Configuration
