@@ -43,11 +43,9 @@ def add_device(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers(to: argparse.ArgumentParser, what: str) -> None:
+def add_workers(to: argparse.ArgumentParser, what: str, usual: str = "one per processor") -> None:
     """Adds --workers."""
-    to.add_argument(
-        "--workers", type=positive, metavar="N", help=f"{what} (default: one per processor)"
-    )
+    to.add_argument("--workers", type=positive, metavar="N", help=f"{what} (default: {usual})")
 
 
 def add_configuration(to: argparse.ArgumentParser) -> None:

@@ -51,7 +51,7 @@ def train(
             anew (planner auto). It is the time of the training alone.
         epochs: Fixed number of epochs instead of the plan's schedule.
         device: auto, cpu, cuda or mps.
-        workers: Threads that make batches.
+        workers: Threads or processes that make batches.
 
     Returns:
         The final model.

@@ -87,8 +87,13 @@ class Store:
 
     def __init__(self, folder: Path, *, cache_bytes: int = CACHE_BYTES) -> None:
         self.folder = folder
+        self.cache_bytes = cache_bytes
         self._cache: dict[str, StoredCase] = {}
         self._cache_left = cache_bytes
+
+    def with_own_cache(self, share: int) -> Store:
+        """The same folder with an empty cache of a `share`-th of the size, for another process."""
+        return Store(self.folder, cache_bytes=self.cache_bytes // share)
 
     def is_complete(self, case: Case) -> bool:
         """Whether a case is there and was made from the files as they are now."""

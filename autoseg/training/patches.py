@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,14 @@ class PatchSampler:
                     if name != ANNOTATED:
                         self._with_class.setdefault(name, []).append(case)
         self._extent = self._in_volume(self.patch_size)
+
+    def with_own_cache(self, share: int) -> PatchSampler:
+        """The same for another process, which gets one of `share` parts of the caches' memory."""
+        copied = copy(self)
+        copied.store = self.store.with_own_cache(share)
+        if self.previous is not None:
+            copied.previous = self.previous.with_own_cache(share)
+        return copied
 
     def _in_volume(self, size: Sequence[int]) -> tuple[int, ...]:
         """Size of a patch in the volume: one slice where it is two-dimensional."""
@@ -133,10 +142,15 @@ class PatchSampler:
         return tuple(centre)
 
     def read(
-        self, name: str, case: StoredCase, centre: Sequence[int], matrix: Matrix | None
+        self,
+        name: str,
+        case: StoredCase,
+        centre: Sequence[int],
+        matrix: Matrix | None,
+        size: Sequence[int] | None = None,
     ) -> Patch:
-        """Reads what the transformed patch covers."""
-        size = self._in_volume(source_size(matrix, self.patch_size))
+        """Reads what the transformed patch covers, or `size` voxels around the centre."""
+        size = self._in_volume(source_size(matrix, self.patch_size) if size is None else size)
         labels = read_box(case.labels, centre, size, channels=False)
         previous = None
         if self.previous is not None:

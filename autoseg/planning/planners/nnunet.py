@@ -42,6 +42,11 @@ def plan_nnunet(
             value=str(transpose),
             reason="the axis with the largest spacing comes first",
         ),
+        Decision(
+            topic="augmentation",
+            value="nnunet",
+            reason="nnU-Net's transforms and probabilities, by batchgenerators",
+        ),
     ]
     drafter = Drafter(
         dataset=dataset, measures=measures, request=request, preset=preset, transpose=transpose
@@ -86,7 +91,7 @@ def plan_nnunet(
         dataset=dataset.name,
         planner="nnunet",
         file_ending=dataset.file_ending,
-        configurations={name: made[name] for name in names if name in made},
+        configurations={name: _augmented(made[name]) for name in names if name in made},
         decisions=tuple(decisions),
     )
 
@@ -104,6 +109,12 @@ def drop_cascade(names: Sequence[str], request: Request, reason: str) -> list[De
                 "memory with --memory."
             )
     return [Decision(topic=name, value=DROPPED, reason=reason) for name in CASCADE if name in names]
+
+
+def _augmented(configuration: Configuration) -> Configuration:
+    """The configuration with nnU-Net's own augmentation."""
+    training = replace(configuration.training, augmentation="nnunet")
+    return replace(configuration, training=training)
 
 
 def _text(values: Sequence[float]) -> str:
