@@ -109,6 +109,11 @@ class Workspace:
         return self.root / "splits_final.json"
 
     @property
+    def fold_origin(self) -> Path:
+        """How the folds came about."""
+        return self.root / "folds.json"
+
+    @property
     def logs(self) -> Path:
         """Logs of commands that are not a training."""
         return self.root / "logs"

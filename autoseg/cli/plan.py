@@ -28,9 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--list-recipes", action=shell.ListRecipes, help="list the recipes and exit"
     )
-    parser.add_argument(
-        "--folds", type=int, metavar="N", help="number of folds (default: 5, or those given)"
-    )
+    shell.add_num_folds(parser, "--folds")
     parser.add_argument(
         "--no-preprocess", action="store_true", help="only plan; training preprocesses then"
     )
@@ -51,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             device=arguments.device,
             memory=arguments.memory,
             time_budget=arguments.time_budget,
-            folds=arguments.folds,
+            folds=arguments.num_folds,
             group_pattern=arguments.group_pattern,
             groups=Path(arguments.groups) if arguments.groups else None,
             seed=arguments.seed,

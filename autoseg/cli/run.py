@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
         metavar="FOLD",
         help="folds to train (default: 0)",
     )
-    parser.add_argument("--num-folds", type=int, metavar="N", help="folds to make (default: 5)")
+    shell.add_num_folds(parser)
     parser.add_argument("--epochs", type=shell.positive, metavar="N", help="fixed number of epochs")
     arguments = parser.parse_args(argv)
 

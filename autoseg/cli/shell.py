@@ -81,6 +81,17 @@ def add_planning(to: argparse.ArgumentParser) -> None:
     add_workers(to, "processes")
 
 
+def add_num_folds(to: argparse.ArgumentParser, *other_names: str) -> None:
+    """Adds the number of folds, which has the same name wherever it is asked for."""
+    to.add_argument(
+        "--num-folds",
+        *other_names,
+        type=int,
+        metavar="N",
+        help="folds to make (default: 5, one per patient where there are fewer, or those given)",
+    )
+
+
 class ListRecipes(argparse.Action):
     """Prints the recipes and ends the command, like --help."""
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from autoseg import planned
 from autoseg.datasets.fingerprint import make_fingerprint, signature
 from autoseg.datasets.folder import read_dataset, survey_dataset
-from autoseg.datasets.folds import Fold, write_splits
 from autoseg.datasets.recipes import apply_recipe, load_recipe
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.parallel import default_workers
-from autoseg.pipeline.folding import Folding, find_folds, fold_faults
+from autoseg.pipeline.fold_request import request_folds
+from autoseg.pipeline.folding import FoldChoice, find_folds, fold_faults, keeps_folds, save_folds
 from autoseg.planned import load_dataset, load_plan
 from autoseg.planning.budget import make_budget, measuring_budget
 from autoseg.planning.explain import costs, explain
@@ -68,7 +68,7 @@ def plan(
         device: auto, cpu, cuda or mps.
         memory: Such as "8GB"; None takes what is free.
         time_budget: Such as "10m", for one training.
-        folds: Number of folds, 5 where None.
+        folds: Number of folds; None for 5, or one per patient where there are fewer.
         group_pattern: Regular expression that finds the patient in a case name.
         groups: CSV with the columns case and group.
         seed: Seed of everything random.
@@ -101,8 +101,11 @@ def plan(
     if known is not None:
         configurations = configurations or known.configurations
         network = network or known.network
-        group_pattern = group_pattern or known.group_pattern
-    if reuse and (earlier := reusable(workspace, Path(dataset), asked, known)) is not None:
+    fold_request = request_folds(
+        folds, group_pattern, groups, seed, known.group_pattern if known else None
+    )
+    earlier = reusable(workspace, Path(dataset), asked, known) if reuse else None
+    if earlier is not None and keeps_folds(workspace, fold_request):
         logger.info("The plan was made already, for the same files and options.")
         if preprocess:
             preprocess_workspace(workspace.root, workers=workers)
@@ -114,10 +117,9 @@ def plan(
     if known is not None:
         data = apply_recipe(data, known)
     check_workspace(workspace, data)
-    folding = Folding(number=folds, pattern=group_pattern, table=groups, seed=seed)
-    errors += fold_faults(workspace, data, folding)
+    errors += fold_faults(workspace, data, fold_request)
     fingerprint = measured_fingerprint(workspace, data, workers, errors, warnings)
-    chosen, decision = find_folds(workspace, data, fingerprint, folding)
+    chosen = find_folds(workspace, data, fingerprint, fold_request)
     request = Request(
         configurations=tuple(configurations),
         network=network,
@@ -127,7 +129,7 @@ def plan(
     )
     budget = measuring_budget(device, memory, time_budget, data, fingerprint)
     made = make_plan(data, fingerprint, budget, request)
-    made = replace(made, decisions=(*made.decisions, decision), request=asked)
+    made = replace(made, decisions=(*made.decisions, chosen.decision), request=asked)
     with log_file(workspace.logs / "plan.log"):
         text = explain(made, costs(made, budget))
         save_all(workspace, data, fingerprint, chosen, made, text)
@@ -189,7 +191,8 @@ def check_workspace(workspace: Workspace, dataset: Dataset) -> None:
                 f"{workspace.root}: is the workspace of {owner}. Choose another for {dataset.root}."
             )
     elif workspace.root.is_dir() and any(
-        not item.name.startswith(".") and item.name not in ("logs", "fingerprint.json")
+        not item.name.startswith(".")
+        and item.name not in ("logs", "fingerprint.json", "splits_final.json")
         for item in workspace.root.iterdir()
     ):
         raise UsageError(
@@ -222,7 +225,7 @@ def save_all(
     workspace: Workspace,
     dataset: Dataset,
     measured: Fingerprint,
-    chosen: Sequence[Fold],
+    chosen: FoldChoice,
     plan: Plan,
     text: str,
 ) -> None:
@@ -238,8 +241,7 @@ def save_all(
     """
     serialise.save(measured, workspace.fingerprint)
     serialise.save(dataset, workspace.dataset)
-    if not workspace.splits.is_file():
-        write_splits(workspace.splits, chosen)
+    save_folds(workspace, chosen)
     if workspace.plan.is_file():
         try:
             differs = serialise.load(Plan, workspace.plan).configurations != plan.configurations
