@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from autoseg.architectures import build_network
 from autoseg.errors import CheckpointError, SchemaError
 from autoseg.schema.epoch import Epoch
+from autoseg.schema.names import name_fault
 from autoseg.schema.plan import Configuration
 from autoseg.schema.serialise import SCHEMA_VERSION, atomic_path, from_plain, to_plain
 from autoseg.version import __version__
@@ -43,6 +44,11 @@ class Provenance:
     file_ending: str
     steps: int
     val_dice: float | None
+
+    def faults(self) -> list[str]:
+        """What is wrong, in words: the fold becomes the name of a folder."""
+        fault = name_fault("fold", self.fold)
+        return [fault] if fault else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,5 +196,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             provenance=from_plain(Provenance, plain["provenance"], f"{path}: provenance"),
             training=TrainingState.from_plain(state, f"{path}: training") if state else None,
         )
-    except (KeyError, SchemaError) as error:
+    except SchemaError as error:
+        raise CheckpointError(f"{error} It is damaged, or made by another version.") from None
+    except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a complete model file ({error}).") from None

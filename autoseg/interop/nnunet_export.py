@@ -43,34 +43,38 @@ STAGES = {
 NO_STATISTICS = dict.fromkeys(("mean", "median", "std", "min", "max"), 0.0)
 
 
-def export_nnunet(
+def check_nnunet(
     models: Mapping[str, Checkpoint], output: Path, *, overwrite: bool = False
-) -> list[str]:
-    """Writes models of one configuration as nnU-Net's result folder.
-
-    Args:
-        models: Fold → model.
-        output: Folder for plans.json, dataset.json and `fold_N/checkpoint_final.pth`.
-        overwrite: Replace a model that is there.
-
-    Returns:
-        What users of the folder have to know.
+) -> None:
+    """Refuses models that nnU-Net cannot predict with, and a folder that holds another.
 
     Raises:
         UsageError: nnU-Net cannot do what the models do, or there is a model already.
     """
-    configurations = {fold: model.configuration for fold, model in models.items()}
     first = next(iter(models.values()))
-    configuration = first.configuration
-    if any(other != configuration for other in configurations.values()):
+    configurations = [model.configuration for model in models.values()]
+    if any(other != first.configuration for other in configurations):
         raise UsageError(
             "The folds were trained with different plans; nnU-Net's folder has one. "
             "Export them one by one."
         )
-    _check(configuration, first.provenance.file_ending)
+    _check(first.configuration, first.provenance.file_ending)
     if is_model_folder(output) and not overwrite:
         raise UsageError(f"{output}: holds a model already. Use --overwrite, or another -o.")
-    ending = first.provenance.file_ending
+
+
+def export_nnunet(models: Mapping[str, Checkpoint], output: Path) -> list[str]:
+    """Writes models of one configuration as nnU-Net's result folder.
+
+    Args:
+        models: Fold → model, which `check_nnunet` has seen.
+        output: Folder for plans.json, dataset.json and `fold_N/checkpoint_final.pth`.
+
+    Returns:
+        What users of the folder have to know.
+    """
+    first = next(iter(models.values()))
+    configuration, ending = first.configuration, first.provenance.file_ending
     plans = make_plans(configuration, first.provenance.dataset, ending)
     for fold, model in models.items():
         content = {

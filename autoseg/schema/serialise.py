@@ -145,9 +145,13 @@ def _decode_dataclass(cls: Any, plain: Any, where: str) -> Any:
     ]
     if missing:
         raise SchemaError(f"{where}: the key '{missing[0]}' is missing.")
-    return cls(
+    value = cls(
         **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in plain.items()}
     )
+    # Types that have rules beyond those of their fields say which of them are broken.
+    if faults := value.faults() if hasattr(value, "faults") else ():
+        raise SchemaError(f"{where}: {'; '.join(faults)}.")
+    return value
 
 
 @contextmanager

@@ -72,7 +72,12 @@ def test_the_exported_weights_have_all_of_nnunets_names(architecture):
 
 
 def test_what_nnunet_cannot_do_is_said_and_nothing_is_written(tmp_path, capsys):
-    path = saved(tmp_path, num_slices=3, patch_size=(16, 16))
+    network = model().configuration.network
+    coarser = len(network.features) - 1
+    network = replace(
+        network, kernel_sizes=((3, 3),) * (coarser + 1), strides=((1, 1), *((2, 2),) * coarser)
+    )
+    path = saved(tmp_path, num_slices=3, patch_size=(16, 16), network=network)
     code = umbrella.main(["export", "nnunet", str(path), "-o", str(tmp_path / "out")])
     assert code == 2
     assert "nnU-Net has no neighbouring slices as channels" in capsys.readouterr().err
