@@ -7,7 +7,7 @@ import time
 import torch
 
 from autoseg.architectures import build_network
-from autoseg.losses import LOSSES
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.optimiser import build_optimiser
 from autoseg.precision import Precision, memory_format
@@ -35,7 +35,7 @@ def measure_step_s(
         target_device, memory_format=layout
     )  # type: ignore[call-overload]
     optimiser = build_optimiser(network, configuration.training)
-    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    loss = DeepSupervision(build_loss(configuration.training))
     precision = Precision(target_device)
     image = torch.randn(shape, device=target_device).contiguous(memory_format=layout)
     channels = configuration.labels.num_outputs

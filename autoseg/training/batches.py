@@ -31,7 +31,7 @@ class Batch:
     Attributes:
         image: [b, c, *patch].
         target: [b, *patch] class indices, or [b, regions, *patch].
-        valid_mask: [b, *patch] bool, or None where every voxel is labelled.
+        valid_mask: [b, 1 or c, *patch] bool, or None where every voxel is labelled.
     """
 
     image: Tensor
@@ -151,8 +151,8 @@ class TargetMaker:
         labels = labels.long()
         valid_mask = None
         if self.ignore_index is not None:
-            valid_mask = labels != self.ignore_index
-            labels = labels * valid_mask
+            labelled = labels != self.ignore_index
+            labels, valid_mask = labels * labelled, labelled[:, None]
         if self.membership is not None:
             return self.membership[:, labels].transpose(0, 1), valid_mask
         return labels, valid_mask
