@@ -15,6 +15,7 @@ from autoseg.precision import Precision, memory_format
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store
 from autoseg.schema.plan import Configuration
+from autoseg.targets.soft import harden
 from autoseg.training.batches import Batch, BatchMaker, prefetch
 from autoseg.training.clock import Clock
 from autoseg.training.patches import PatchSampler
@@ -116,8 +117,13 @@ class BestScore:
 
 
 def confusion(logits: Tensor, batch: Batch, has_regions: bool) -> Tensor:
-    """Voxels that are [in both, predicted, in the reference], each per foreground class: [3, c]."""
+    """Voxels that are [in both, predicted, in the reference], each per foreground class: [3, c].
+
+    A soft target counts as the hard one that it is nearest to.
+    """
     target, valid_mask = batch.target, batch.valid_mask
+    if target.is_floating_point():
+        target = harden(target, has_regions=has_regions)
     if has_regions:
         predicted, reference = logits > 0, target.bool()
     else:

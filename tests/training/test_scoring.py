@@ -23,6 +23,15 @@ def counts(predicted, target, valid_mask=None, *, has_regions=False):
     return confusion(logits, batch, has_regions).tolist()
 
 
+def test_shares_count_as_the_class_that_most_raters_gave_and_ties_as_foreground():
+    shares = torch.tensor([[0.6, 0.4, 0.0], [0.5, 0.5, 0.0], [0.4, 0.2, 0.4], [0.1, 0.3, 0.6]])
+    target = shares.T[None]
+    assert counts([[0, 1, 2, 2]], target) == [[1, 2], [1, 2], [1, 2]]
+    assert counts([[1, 0, 1, 0]], target) == [[0, 0], [2, 0], [1, 2]]
+    target = torch.tensor([[[0.5, 0.25, 1.0]]])
+    assert counts([[[1, 1, 0]]], target, has_regions=True) == [[1], [2], [2]]
+
+
 def test_voxels_that_are_not_valid_do_not_count():
     target = torch.tensor([[0, 1, 1, 2]])
     everywhere = torch.tensor([[[True, True, False, True]]])
