@@ -26,6 +26,7 @@ class Measures:
         num_cases: Number of training cases.
         num_label_names: Names in dataset.json's labels, with background and ignore.
         object_mm: Diameter of the smallest class's objects, or None where nothing is labelled.
+        num_label_maps: Per case, one for each rater.
     """
 
     spacings: tuple[tuple[float, ...], ...]
@@ -35,6 +36,7 @@ class Measures:
     num_cases: int
     num_label_names: int
     object_mm: float | None
+    num_label_maps: tuple[int, ...]
 
 
 def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) -> Measures:
@@ -45,6 +47,7 @@ def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) 
         fingerprint: Its fingerprint.
         canonical: Axes as they are after all cases were turned to LPS.
     """
+    maps = {case.identifier: len(case.annotations) for case in dataset.cases}
     spacings, shapes = [], []
     for record in fingerprint.cases.values():
         order = canonical_order(record.orientation) if canonical else (0, 1, 2)
@@ -58,6 +61,7 @@ def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) 
         num_cases=len(dataset.cases),
         num_label_names=len(dataset.labels.classes) + 1 + (dataset.labels.ignore is not None),
         object_mm=object_diameter_mm(fingerprint),
+        num_label_maps=tuple(maps.get(name, 1) for name in fingerprint.cases),
     )
 
 
@@ -129,12 +133,14 @@ def transposition(spacing: Sequence[float]) -> tuple[int, int, int]:
 
 
 def stored_bytes(measures: Measures, configuration: Configuration) -> list[int]:
-    """Size of every preprocessed case: float32 channels and labels."""
+    """Size of every preprocessed case: float32 channels and label maps."""
     order = configuration.transpose
     sizes = []
-    for spacing, shape in zip(measures.spacings, measures.shapes, strict=True):
+    for spacing, shape, maps in zip(
+        measures.spacings, measures.shapes, measures.num_label_maps, strict=True
+    ):
         voxels = 1.0
         for axis, target in zip(order, configuration.spacing_mm, strict=True):
             voxels *= shape[axis] * (spacing[axis] / target if target else 1)
-        sizes.append(int(voxels * (4 * len(configuration.channels) + 1)))
+        sizes.append(int(voxels * (4 * len(configuration.channels) + maps)))
     return sizes

@@ -15,7 +15,7 @@ from autoseg.errors import ImageError
 from autoseg.images.files import read_case
 from autoseg.preprocessing.crop import Box, nonzero_box, nonzero_mask, slices
 from autoseg.preprocessing.normalisation import NORMALISATIONS
-from autoseg.preprocessing.raters import Labels, read_reference
+from autoseg.preprocessing.raters import Labels, read_raters
 from autoseg.preprocessing.resample import (
     coarse_axis,
     resample_volume,
@@ -64,7 +64,8 @@ class PreprocessedCase:
 
     Attributes:
         image: [c, z, y, x] float32.
-        labels: [z, y, x] indices of the label scheme, or None for unlabelled cases.
+        labels: [r, z, y, x] indices of the label scheme, one map per rater; None for unlabelled
+            cases.
         trace: How it was made.
         source: The cropped image before normalisation, [c, z, y, x]; only for networks that get
             `image_labels`, and where it has zeros around its object, see `with_image_labels`.
@@ -83,10 +84,10 @@ def preprocess_case(case: Case, configuration: Configuration) -> PreprocessedCas
         ImageError: A file cannot be read or does not fit the configuration.
     """
     image, geometry = read_case(case.images)
-    labels = read_reference(case, configuration.labels) if case.annotations else None
-    if labels is not None and labels.shape != geometry.shape:
+    labels = read_raters(case, configuration.labels) if case.annotations else None
+    if labels is not None and labels.shape[1:] != geometry.shape:
         raise ImageError(
-            f"{case.annotations[0]}: shape {labels.shape} differs from the image's "
+            f"{case.annotations[0]}: shape {labels.shape[1:]} differs from the image's "
             f"{geometry.shape}. Re-export the label or remove the case."
         )
     return preprocess_array(image, geometry, configuration, labels=labels, name=str(case.images[0]))
@@ -106,7 +107,7 @@ def preprocess_array(
         image: [c, z, y, x] float32, not changed.
         geometry: Its geometry.
         configuration: What to do.
-        labels: [z, y, x] indices, or None.
+        labels: [r, z, y, x] indices, one map per rater, or None.
         name: For messages.
 
     Raises:
@@ -124,7 +125,7 @@ def preprocess_array(
     crop = nonzero_box(image)
     image = image[(slice(None), *slices(crop))]
     if labels is not None:
-        labels = _permute(labels[None], axes, flips)[0][slices(crop)]
+        labels = _permute(labels, axes, flips)[(slice(None), *slices(crop))]
     stage = configuration.previous
     on_image = stage is not None and stage.kind == "image_labels"
     needs_mask = on_image or any(channel.use_mask for channel in configuration.channels)
@@ -137,7 +138,7 @@ def preprocess_array(
     coarse = coarse_axis(spacing, target)
     made = _normalise_and_resample(image, configuration, mask, shape, coarse)
     if labels is not None:
-        labels = np.ascontiguousarray(resample_labels(labels, shape, coarse=coarse))
+        labels = np.stack([resample_labels(rater, shape, coarse=coarse) for rater in labels])
     trace = CaseTrace(
         geometry=geometry,
         axes=axes,

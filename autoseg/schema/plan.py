@@ -117,6 +117,7 @@ class TrainingPlan:
         weight_average: Decay per step of the averaged weights that are used for prediction, or 0.
         sampling: How patches on foreground are drawn: "case" draws a case and then one of its
             classes, "class" a class of the data set and then a case that has it.
+        target: Name in the table of targets: what a network learns from a case's raters.
     """
 
     loss: str
@@ -136,6 +137,7 @@ class TrainingPlan:
     gradient_clip: float
     weight_average: float
     sampling: Literal["case", "class"] = "case"
+    target: str = "majority"
 
     def faults(self) -> list[str]:
         """What is wrong with the training, in words."""

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from autoseg.errors import ImageError
 from autoseg.preprocessing.case import preprocess_array, preprocess_case
 from autoseg.preprocessing.normalisation import NORMALISATIONS
-from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import ChannelPlan, IntensityStatistics
@@ -48,10 +47,10 @@ def test_restoring_the_labels_at_equal_spacing_gives_them_back(
     configuration = make_configuration(
         spacing_mm=(None, None, None), transpose=tuple(transpose), orientation=orientation
     )
-    done = preprocess_array(image, geometry, configuration, labels=labels)
-    assert done.image.shape[1:] == done.labels.shape == done.trace.shape
+    done = preprocess_array(image, geometry, configuration, labels=labels[None])
+    assert done.image.shape[1:] == done.labels.shape[1:] == done.trace.shape
     assert sorted(done.trace.shape) == sorted(shape)
-    logits = np.stack([(done.labels == value) * 1.0 for value in range(3)])
+    logits = np.stack([(done.labels[0] == value) * 1.0 for value in range(3)])
     restored = restore_prediction(logits, done.trace, SCHEME)
     assert (restored == labels).all()
 
@@ -129,11 +128,6 @@ def test_another_number_of_channels_is_an_error():
     )
     with pytest.raises(ImageError, match=r"has 2 channels, the model expects 1 \(MRI\)"):
         preprocess_array(np.ones((2, 2, 2, 2), np.float32), geometry, make_configuration())
-
-
-def test_a_tie_of_raters_goes_to_the_foreground():
-    maps = [np.array([1, 1, 0, 2]), np.array([0, 0, 0, 1])]
-    assert majority(maps, 3).tolist() == [1, 1, 0, 1]
 
 
 def test_an_unknown_label_is_named_with_its_file(tmp_path):
