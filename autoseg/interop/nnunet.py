@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,7 @@ from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.interop.nnunet_plans import read_configuration
 from autoseg.report.model_card import write_card
 from autoseg.schema.labels import LabelClass
+from autoseg.schema.orientation import Orientation
 from autoseg.workspace import Run
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,7 @@ class Knowledge:
         names: Raw label value → name, or nothing where the model's own names are kept.
     """
 
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     names: Mapping[int, str] = field(default_factory=dict)
 
     def applied(self, checkpoint: Checkpoint, where: Path) -> Checkpoint:

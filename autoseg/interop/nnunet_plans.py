@@ -11,6 +11,7 @@ from autoseg.datasets.label_table import read_labels
 from autoseg.errors import InputError
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training
+from autoseg.schema.orientation import ORIENTATIONS, Orientation
 from autoseg.schema.plan import (
     ChannelPlan,
     Configuration,
@@ -31,6 +32,10 @@ ARCHITECTURES = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual
 """The allow-list of network classes, by the last part of their names; nothing is imported."""
 READERS_AS_THEY_ARE = ("SimpleITKIO", "NibabelIO", "NaturalImage2DIO", "Tiff3DIO")
 REORIENTING_READER = "NibabelIOWithReorient"
+REORIENTING_READERS = (REORIENTING_READER, "SimpleITKIOWithReorient")
+"""Readers that turn everything to RAS."""
+ORIENTATION = "autoseg_orientation"
+"""Key of plans.json under which our exports say what nnU-Net has no word for."""
 SAME = {
     "conv_bias": True,
     "dropout_op": None,
@@ -221,16 +226,19 @@ def _check_resampling(item: Mapping[str, Any], where: Path) -> None:
             )
 
 
-def _orientation(plans: Mapping[str, Any], where: Path) -> Any:
+def _orientation(plans: Mapping[str, Any], where: Path) -> Orientation | None:
+    own = plans.get(ORIENTATION)
+    if own is not None and own not in ORIENTATIONS:
+        raise InputError(f"{where}: {ORIENTATION} is {own!r}, expected letters such as LPS.")
     reader = plans.get("image_reader_writer", "SimpleITKIO")
-    if reader == REORIENTING_READER:
+    if reader in REORIENTING_READERS:
         return "RAS"
     if reader not in READERS_AS_THEY_ARE:
         raise InputError(
             f"{where}: the image reader '{reader}'; known are "
-            f"{', '.join((*READERS_AS_THEY_ARE, REORIENTING_READER))}."
+            f"{', '.join((*READERS_AS_THEY_ARE, *REORIENTING_READERS))}."
         )
-    return None
+    return next((item for item in ORIENTATIONS if item == own), None)
 
 
 def _channels(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan_request import PlanRequest
 
 
@@ -143,8 +144,8 @@ class Configuration:
         name: 2d, 3d_fullres, …
         spacing_mm: Target spacing per axis of the transposed image (z, y, x); None keeps the
             spacing of the case along that axis.
-        orientation: "LPS" (or nibabel's "RAS") turns all cases to it first; None leaves them as
-            they are.
+        orientation: That of the training images; all cases are turned to it first. None leaves
+            them as they are: two-dimensional images, and where nobody knows it.
         transpose: Axis order of the image inside, applied before everything else.
         channels: Normalisation per channel.
         labels: Label scheme.
@@ -166,7 +167,7 @@ class Configuration:
 
     name: str
     spacing_mm: tuple[float | None, ...]
-    orientation: Literal["LPS", "RAS"] | None
+    orientation: Orientation | None
     transpose: tuple[int, int, int]
     channels: tuple[ChannelPlan, ...]
     labels: LabelScheme

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from autoseg.planning.budget import Budget
 from autoseg.planning.measures import measures_of, target_spacing, transposition
@@ -13,6 +12,7 @@ from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
 from autoseg.planning.planners.memory_budget import MemoryBudget
 from autoseg.planning.planners.multipath import FUSION_SHARE, plan_fusion, plan_paths
 from autoseg.planning.planners.nnunet import drop_cascade
+from autoseg.planning.planners.orientation import choose_orientation, turned_layout
 from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
 from autoseg.planning.planners.request import Request, Wanted, wanted_configurations
@@ -47,19 +47,15 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
     """
     if request.network is not None:
         find_preset(request.network)
-    orientations = {record.orientation for record in fingerprint.cases.values()}
     recipe = request.recipe
-    orientation: Literal["LPS", "RAS"] | None = "LPS" if len(orientations) > 1 else None
-    if recipe is not None and recipe.orientation is not None:
-        orientation = recipe.orientation
-    canonical = orientation is not None
-    measures = measures_of(dataset, fingerprint, canonical=canonical)
+    orientation, orientation_reason = choose_orientation(fingerprint, recipe)
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, spacing_reason = target_spacing(measures)
     if recipe is not None and recipe.spacing_mm is not None:
         spacing, spacing_reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions = [
-        _orientation(orientations, orientation),
+        orientation_reason,
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -71,7 +67,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
             reason="the axis with the largest spacing comes first",
         ),
     ]
-    layout = fingerprint.layout_lps if canonical else fingerprint.layout
+    layout = turned_layout(fingerprint, orientation)
     if recipe is not None and not recipe.mirror:
         mirrored: tuple[int, ...] = ()
         decisions.append(Decision(topic="mirroring", value="no", reason="the recipe's"))
@@ -103,7 +99,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         budget=budget,
         grid=grid,
         memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid, decisions=decisions),
-        planes=find_planes(fingerprint, transpose, canonical=canonical),
+        planes=find_planes(orientation or "LPS", transpose),
         decisions=decisions,
         made={},
     )
@@ -300,18 +296,6 @@ class _Workbench:
         fitted, reasons = fit_to_time(configuration, budget, coarsen=coarsen)
         self.decisions.extend(reasons)
         return fits(fitted, self.budget)
-
-
-def _orientation(orientations: set[str], chosen: str | None) -> Decision:
-    listed = ", ".join(sorted(orientations))
-    if chosen is not None:
-        reason = f"the cases have different orientations ({listed})"
-        if len(orientations) == 1:
-            reason = f"the recipe's; the cases are oriented {listed}"
-        return Decision(topic="orientation", value=chosen, reason=reason)
-    return Decision(
-        topic="orientation", value="as it is", reason=f"all cases are oriented {listed}"
-    )
 
 
 def _mirror_axes(
