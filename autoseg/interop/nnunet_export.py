@@ -198,6 +198,8 @@ def _check(configuration: Configuration, ending: str) -> None:
         faults.append(
             f"the network {configuration.network.architecture} (only {' and '.join(STAGES)})"
         )
+    elif len(configuration.network.features) == 1:
+        faults.append("networks of one level, for images too small to be pooled")
     if configuration.num_slices > 1:
         faults.append("neighbouring slices as channels (2.5d)")
     if configuration.previous is not None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
+from autoseg.planning.families import find_family
 from autoseg.planning.measures import measures_of, target_spacing, transposition
 from autoseg.planning.planners.drafts import Drafter, Grid, fits, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
@@ -15,8 +17,14 @@ from autoseg.planning.planners.nnunet import drop_cascade
 from autoseg.planning.planners.orientation import choose_orientation, turned_layout
 from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
-from autoseg.planning.planners.request import Request, Wanted, wanted_configurations
+from autoseg.planning.planners.request import (
+    DROPPED,
+    Request,
+    Wanted,
+    wanted_configurations,
+)
 from autoseg.planning.planners.time_budget import USABLE, fit_to_time, set_schedule
+from autoseg.planning.topology import initial_patch, make_topology
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Decision, Plan
@@ -140,6 +148,8 @@ class _Workbench:
         names = [item.name for item in wanted]
         cascade = {"3d_lowres", "3d_cascade_fullres"}
         for item in wanted:
+            if item.architecture is not None and self._is_too_small(item):
+                continue
             if item.base in ("2d", "2.5d"):
                 self.made[item.name] = self._slices(item)
             elif item.base == "multipath_2.5d":
@@ -149,8 +159,31 @@ class _Workbench:
         if cascade & set(names):
             self._cascade(names)
 
+    def _slice_axis(self, item: Wanted) -> int:
+        return 0 if item.plane is None else self.planes[item.plane]
+
+    def _is_too_small(self, item: Wanted) -> bool:
+        """Whether images are too small for an architecture, which is written down.
+
+        Raises:
+            InputError: It was asked for by name.
+        """
+        architecture = str(item.architecture)
+        axes = [axis for axis in range(3) if item.dimensions == 3 or axis != self._slice_axis(item)]
+        spacing = [self.grid.spacing[axis] for axis in axes]
+        shape = [self.grid.shape[axis] for axis in axes]
+        poolings = len(make_topology(spacing, initial_patch(spacing, shape)).strides) - 1
+        if poolings >= find_family(architecture).min_poolings:
+            return False
+        size = " × ".join(f"{value:.0f}" for value in shape)
+        reason = f"the images, {size} voxels, are too small for {architecture}"
+        if item.name in self.drafter.request.configurations:
+            raise InputError(f"--configurations {item.name}: {reason}. Choose {item.base}.")
+        self.decisions.append(Decision(topic=item.name, value=DROPPED, reason=reason))
+        return True
+
     def _slices(self, item: Wanted) -> Configuration:
-        axis = 0 if item.plane is None else self.planes[item.plane]
+        axis = self._slice_axis(item)
         count = count_slices(self.grid.spacing, axis) if item.base == "2.5d" else 1
         if count > 1:
             self.decisions.append(
