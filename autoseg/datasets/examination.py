@@ -245,7 +245,7 @@ def _label_records(
         )
         / np.maximum(voxels, 1)[:, None]
     )
-    axes, flips = geometry.to_canonical()
+    axes, flips = geometry.turn_to("LPS")
     sizes = _component_sizes(labels, num_labels)
     records = {}
     for index, raw in enumerate(scheme.foreground_values, start=1):

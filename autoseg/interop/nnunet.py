@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from autoseg.interop.fields import Fields
 from autoseg.interop.nnunet_plans import read_configuration
 from autoseg.report.model_card import write_card
 from autoseg.schema.labels import LabelClass
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.unfinished import is_unfinished, unfinished
 from autoseg.workspace import Run
 
@@ -160,7 +161,7 @@ class Knowledge:
         names: Raw label value → name, or nothing where the model's own names are kept.
     """
 
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     names: Mapping[int, str] = field(default_factory=dict)
 
     def applied(self, checkpoint: Checkpoint, where: Path) -> Checkpoint:

@@ -19,6 +19,7 @@ from autoseg.interop.nnunet import is_model_folder
 from autoseg.interop.nnunet_plans import (
     ARCHITECTURES,
     NORMALISATIONS,
+    ORIENTATION,
     REORIENTING_READER,
     RESAMPLING,
 )
@@ -153,6 +154,7 @@ def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[
         "transpose_backward": [transpose.index(axis) for axis in range(3)],
         "experiment_planner_used": f"autoseg {__version__}",
         "label_manager": "LabelManager",
+        ORIENTATION: configuration.orientation,
         "foreground_intensity_properties_per_channel": statistics,
         "configurations": {configuration.name: item},
     }
@@ -200,6 +202,8 @@ def _check(configuration: Configuration, ending: str) -> None:
         faults.append(
             f"the network {configuration.network.architecture} (only {' and '.join(STAGES)})"
         )
+    elif len(configuration.network.features) == 1:
+        faults.append("networks of one level, for images too small to be pooled")
     if configuration.num_slices > 1:
         faults.append("neighbouring slices as channels (2.5d)")
     if configuration.previous is not None:
@@ -226,8 +230,8 @@ def _notes(configuration: Configuration, ending: str) -> Sequence[str]:
     reader = _reader(configuration, ending)
     if configuration.orientation is not None and reader != REORIENTING_READER:
         notes.append(
-            f"The network wants images in {configuration.orientation} orientation, to which "
-            "nnU-Net does not turn them: turn them before."
+            f"The network wants images that are stored {configuration.orientation}. nnU-Net does "
+            "not turn others to it: turn them before."
         )
     return notes
 

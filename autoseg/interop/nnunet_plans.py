@@ -12,6 +12,7 @@ from autoseg.errors import InputError
 from autoseg.interop.fields import Fields
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training
+from autoseg.schema.orientation import ORIENTATIONS, Orientation
 from autoseg.schema.plan import (
     ChannelPlan,
     Configuration,
@@ -33,6 +34,10 @@ ARCHITECTURES = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual
 """The allow-list of network classes, by the last part of their names; nothing is imported."""
 READERS_AS_THEY_ARE = ("SimpleITKIO", "NibabelIO", "NaturalImage2DIO", "Tiff3DIO")
 REORIENTING_READER = "NibabelIOWithReorient"
+REORIENTING_READERS = (REORIENTING_READER, "SimpleITKIOWithReorient")
+"""Readers that turn everything to RAS."""
+ORIENTATION = "autoseg_orientation"
+"""Key of plans.json under which our exports say what nnU-Net has no word for."""
 SAME = {
     "conv_bias": True,
     "dropout_op": None,
@@ -259,14 +264,17 @@ def _check_resampling(chosen: Fields) -> None:
             )
 
 
-def _orientation(plans: Fields) -> Any:
+def _orientation(plans: Fields) -> Orientation | None:
+    own = plans.content.get(ORIENTATION)
+    if own is not None and own not in ORIENTATIONS:
+        raise plans.fault(ORIENTATION, "letters such as LPS")
     reader = plans.text("image_reader_writer", "SimpleITKIO")
-    if reader == REORIENTING_READER:
+    if reader in REORIENTING_READERS:
         return "RAS"
     if reader not in READERS_AS_THEY_ARE:
-        known = ", ".join((*READERS_AS_THEY_ARE, REORIENTING_READER))
+        known = ", ".join((*READERS_AS_THEY_ARE, *REORIENTING_READERS))
         raise InputError(f"{plans.where}: the image reader '{reader[:80]}'; known are {known}.")
-    return None
+    return next((item for item in ORIENTATIONS if item == own), None)
 
 
 def _channels(plans: Fields, dataset: Fields, chosen: Fields) -> tuple[ChannelPlan, ...]:

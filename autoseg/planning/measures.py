@@ -9,6 +9,7 @@ import numpy as np
 
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.orientation import Orientation, turn
 from autoseg.schema.plan import Configuration, IntensityStatistics
 
 ANISOTROPY = 3
@@ -39,18 +40,22 @@ class Measures:
     num_label_maps: tuple[int, ...]
 
 
-def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) -> Measures:
+def measures_of(
+    dataset: Dataset, fingerprint: Fingerprint, orientation: Orientation | None
+) -> Measures:
     """Takes from a fingerprint what planning needs.
 
     Args:
         dataset: The data set.
         fingerprint: Its fingerprint.
-        canonical: Axes as they are after all cases were turned to LPS.
+        orientation: Axes as they are after all cases were turned to it; None for no turn.
     """
     maps = {case.identifier: len(case.annotations) for case in dataset.cases}
     spacings, shapes = [], []
     for record in fingerprint.cases.values():
-        order = canonical_order(record.orientation) if canonical else (0, 1, 2)
+        order = (0, 1, 2)
+        if orientation is not None and record.dimensions == 3:
+            order, _ = turn(record.orientation, orientation)
         spacings.append(tuple(record.spacing_mm[axis] for axis in order))
         shapes.append(tuple(record.shape_after_crop[axis] for axis in order))
     return Measures(
@@ -80,15 +85,6 @@ def object_diameter_mm(fingerprint: Fingerprint) -> float | None:
                 diameter = float(np.cbrt(6 * volume_mm3 / np.pi))
             diameters.setdefault(value, []).append(diameter)
     return min((float(np.median(items)) for items in diameters.values()), default=None)
-
-
-def canonical_order(orientation: str) -> tuple[int, int, int]:
-    """For the LPS axes z, y, x: which array axis of an image with this orientation it is."""
-    world = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
-    order = [0, 0, 0]
-    for index_axis, letter in enumerate(orientation):
-        order[2 - world[letter]] = 2 - index_axis
-    return order[0], order[1], order[2]
 
 
 def median_shape(measures: Measures, spacing: tuple[float, ...]) -> tuple[float, ...]:

@@ -24,10 +24,12 @@ from autoseg.preprocessing.resample import (
 from autoseg.preprocessing.resample_labels import resample_labels
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
+from autoseg.schema.orientation import Turn
 from autoseg.schema.plan import Configuration
 from autoseg.schema.triple import triple
 
 Floats = npt.NDArray[np.float32]
+AS_IT_IS: Turn = ((0, 1, 2), (False, False, False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +121,9 @@ def preprocess_array(
             f"{name}: has {image.shape[0]} channels, the model expects "
             f"{len(configuration.channels)} ({names})."
         )
-    axes, flips = _permutation(geometry, configuration)
-    image = _permute(image, axes, flips)
+    turn, order = _turn_to(configuration, geometry), configuration.transpose
+    axes, flips = triple(turn[0][axis] for axis in order), triple(turn[1][axis] for axis in order)
+    image = _permute(_turned(image, turn), order, AS_IT_IS[1])
     spacing = tuple(geometry.spacing_mm[axis] for axis in axes)
     crop = nonzero_box(image)
     image = image[(slice(None), *slices(crop))]
@@ -152,18 +155,16 @@ def preprocess_array(
     return PreprocessedCase(image=made, labels=labels, trace=trace, source=source)
 
 
-def _permutation(
-    geometry: Geometry, configuration: Configuration
-) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    axes: tuple[int, ...] = (0, 1, 2)
-    flips: tuple[bool, ...] = (False, False, False)
-    if configuration.orientation is not None:
-        axes, flips = geometry.to_canonical(configuration.orientation)
-    order = configuration.transpose
-    return (
-        triple(axes[axis] for axis in order),
-        triple(flips[axis] for axis in order),
-    )
+def _turn_to(configuration: Configuration, geometry: Geometry) -> Turn:
+    """How an image comes into the orientation of the training images."""
+    if configuration.orientation is None:
+        return AS_IT_IS
+    return geometry.turn_to(configuration.orientation)
+
+
+def _turned(image: Floats, turn: Turn) -> Floats:
+    """The image, in memory as it lies there when it is stored so: sums round by their order."""
+    return image if turn == AS_IT_IS else np.ascontiguousarray(_permute(image, *turn))
 
 
 def _permute(image: npt.NDArray[np.generic], axes: Sequence[int], flips: Sequence[bool]) -> Floats:

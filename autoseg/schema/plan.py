@@ -8,6 +8,7 @@ from typing import Literal
 
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.names import name_fault
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan_request import PlanRequest
 
 MAX_STAGES, MAX_FEATURES, MAX_PATCH, MAX_BATCH = 16, 8192, 65536, 10**6
@@ -188,8 +189,8 @@ class Configuration:
         name: 2d, 3d_fullres, …
         spacing_mm: Target spacing per axis of the transposed image (z, y, x); None keeps the
             spacing of the case along that axis.
-        orientation: "LPS" (or nibabel's "RAS") turns all cases to it first; None leaves them as
-            they are.
+        orientation: That of the training images; all cases are turned to it first. None leaves
+            them as they are: two-dimensional images, and where nobody knows it.
         transpose: Axis order of the image inside, applied before everything else.
         channels: Normalisation per channel.
         labels: Label scheme.
@@ -211,7 +212,7 @@ class Configuration:
 
     name: str
     spacing_mm: tuple[float | None, ...]
-    orientation: Literal["LPS", "RAS"] | None
+    orientation: Orientation | None
     transpose: tuple[int, int, int]
     channels: tuple[ChannelPlan, ...]
     labels: LabelScheme

@@ -27,6 +27,7 @@ from autoseg.errors import InputError, SchemaError
 SCHEMA_VERSION = 1
 LEFTOVER_AGE_S = 600.0
 MAX_BYTES = 2**30
+MAX_LISTED = 12
 _PARTIAL = ".partial-"
 _HEADER = ("schema", "autoseg_version")
 T = TypeVar("T")
@@ -81,9 +82,9 @@ def _decode(hint: Any, plain: Any, where: str) -> Any:
         return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in plain.items()}
     if origin is typing.Literal:
         if plain not in arguments:
-            raise SchemaError(
-                f"{where}: {short(plain)} is not one of {', '.join(map(str, arguments))}."
-            )
+            more = " …" if len(arguments) > MAX_LISTED else ""
+            known = ", ".join(map(str, arguments[:MAX_LISTED])) + more
+            raise SchemaError(f"{where}: {short(plain)} is not one of {known}.")
         return plain
     return _decode_scalar(hint, plain, where)
 

@@ -208,6 +208,23 @@ def test_regions_channels_and_ignore_label_are_read(tmp_path):
     assert model.provenance.file_ending == ".nrrd"
 
 
+@pytest.mark.parametrize(
+    ("change", "orientation"),
+    [
+        ({}, None),
+        ({"image_reader_writer": "NibabelIOWithReorient"}, "RAS"),
+        ({"image_reader_writer": "SimpleITKIOWithReorient"}, "RAS"),
+        ({"autoseg_orientation": "PIR"}, "PIR"),
+    ],
+)
+def test_the_orientation_is_what_the_reader_or_our_export_says(tmp_path, change, orientation):
+    folder, _ = make_model(tmp_path)
+    plans = json.loads((folder / "plans.json").read_text())
+    (folder / "plans.json").write_text(json.dumps(plans | change))
+    model = nnunet.read_checkpoint(folder / "fold_0/checkpoint_final.pth")
+    assert model.configuration.orientation == orientation
+
+
 def test_old_plans_have_the_same_network(tmp_path):
     new = make_plans()
     arguments = new["configurations"]["base"]["architecture"]["arch_kwargs"]
