@@ -20,6 +20,7 @@ from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
 from autoseg.schema.geometry import Geometry, geometry_differences
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 NUM_QUANTILES = 2000
 """Foreground intensities per case that the statistics over all cases see."""
@@ -82,7 +83,7 @@ class Examine:
             return found
         encoded = [item for item in maps if item is not None]
         image = np.concatenate([array for _, array, _ in images])
-        labels = majority(encoded, len(self.labels.known_values)) if encoded else None
+        labels = majority(encoded, self.labels) if encoded else None
         if labels is not None:
             _measure(found, image, labels, images[0][2], self.labels)
         return found
@@ -244,7 +245,7 @@ def _label_records(
         )
         / np.maximum(voxels, 1)[:, None]
     )
-    axes, flips = geometry.to_canonical()
+    axes, flips = geometry.turn_to("LPS")
     sizes = _component_sizes(labels, num_labels)
     records = {}
     for index, raw in enumerate(scheme.foreground_values, start=1):
@@ -261,8 +262,8 @@ def _label_records(
             volume_ml=float(voxels[index] * voxel_ml),
             components=len(parts),
             component_ml=(float(parts.min()), float(np.median(parts)), float(parts.max())),
-            centroid=tuple(float(value) for value in centroid),  # type: ignore[arg-type]
-            centroid_lps=tuple(float(value) for value in canonical),  # type: ignore[arg-type]
+            centroid=triple(float(value) for value in centroid),
+            centroid_lps=triple(float(value) for value in canonical),
         )
     return records
 

@@ -53,13 +53,11 @@ def make_fingerprint(
     ordered = {case.identifier: found[case.identifier] for case in dataset.cases}
     faults = [
         *errors,
-        *(fault for configuration in ordered.values() for fault in configuration.errors),
+        *(fault for examined in ordered.values() for fault in examined.errors),
     ]
     faults += _duplicates(dataset.cases, ordered)
     records = {
-        name: configuration.record
-        for name, configuration in ordered.items()
-        if configuration.record is not None
+        name: examined.record for name, examined in ordered.items() if examined.record is not None
     }
     if not faults and not any(record.labels for record in records.values()):
         faults.append(f"{dataset.root}: no case has any foreground; there is nothing to learn.")
@@ -67,16 +65,14 @@ def make_fingerprint(
         raise DatasetError(faults)
     notes = [
         *warnings,
-        *(note for configuration in ordered.values() for note in configuration.warnings),
+        *(note for examined in ordered.values() for note in examined.warnings),
     ]
     notes += _oddities(dataset, records)
     for note in notes:
         logger.warning(note)
     return Fingerprint(
         cases=records,
-        intensities=_intensities(
-            [configuration.foreground for configuration in ordered.values()], dataset
-        ),
+        intensities=_intensities([examined.foreground for examined in ordered.values()], dataset),
         relative_size_after_crop=float(
             np.median(
                 [
@@ -190,8 +186,8 @@ def _layout(records: Iterable[CaseRecord], *, canonical: bool) -> tuple[float, f
     """
     by_case = [
         {
-            value: configuration.centroid_lps if canonical else configuration.centroid
-            for value, configuration in record.labels.items()
+            value: label.centroid_lps if canonical else label.centroid
+            for value, label in record.labels.items()
         }
         for record in records
     ]

@@ -19,7 +19,7 @@ from autoseg.preprocessing.store import Store, preprocess_cases
 from autoseg.schema.plan import Configuration
 from autoseg.training.trainer import Task, Trainer
 from autoseg.workspace import Run
-from tests.conftest import REGIONS, make_configuration, write_dataset
+from tests.conftest import REGIONS, write_dataset
 
 CASES = tuple(f"case_{index:02d}" for index in range(6))
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autoseg.inference.streaming.tiles import gaussian_weights, tile_starts
 from autoseg.preprocessing.slices import neighbours
+from autoseg.schema.triple import triple
 
 SLICES_AT_A_TIME = 8
 VOXELS_AT_A_TIME = 2**18
@@ -50,7 +51,7 @@ class Tiling:
             return self.tile
         size = list(self.tile)
         size.insert(self.slice_axis, 1)
-        return tuple(size)  # type: ignore[return-value]
+        return triple(size)
 
     @property
     def together(self) -> int:
@@ -76,7 +77,7 @@ class NetworkInput:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels per axis."""
-        return tuple(self.image.shape[1:])  # type: ignore[return-value]
+        return triple(self.image.shape[1:])
 
     def padded(self, padding: Sequence[int]) -> NetworkInput:
         """The input with zeros around it; `padding` as `torch.nn.functional.pad` has it."""
@@ -296,11 +297,11 @@ def _padding(shape: Sequence[int], size: Sequence[int]) -> tuple[list[int], tupl
         missing = max(need - have, 0)
         padding = [missing // 2, missing - missing // 2, *padding]
         offsets.append(missing // 2)
-    return padding, tuple(offsets)  # type: ignore[return-value]
+    return padding, triple(offsets)
 
 
 def _box(start: Sequence[int], size: Sequence[int]) -> Box:
-    return tuple(slice(low, low + length) for low, length in zip(start, size, strict=True))  # type: ignore[return-value]
+    return triple(slice(low, low + length) for low, length in zip(start, size, strict=True))
 
 
 def _constant(tile: Tensor) -> tuple[float, ...] | None:
