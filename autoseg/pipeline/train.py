@@ -85,7 +85,7 @@ def train(
     check_previous(job, plan.configurations[configuration])
     run_folder.check_free(run, resume=resume, overwrite=overwrite)
     resumes = resume and run_folder.has_training(run)
-    with log_file(run.log):
+    with log_file(run.preparation_log):
         configurations = _configurations(
             job, run, plan, configuration, resumes=resumes, time_budget=time_budget, epochs=epochs
         )
@@ -149,6 +149,7 @@ def _train(
 
     configuration = configurations[name]
     run_folder.make_folder(run)
+    run_folder.continue_log(run)
     with log_file(run.log):
         serialise.save(configuration, run.configuration)
         store = None
