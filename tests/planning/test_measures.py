@@ -16,7 +16,7 @@ def test_a_stored_case_takes_a_byte_per_voxel_and_rater(tiny_dataset):
         dataset.cases[1], label=None, raters={name: Path(name) for name in ("a", "b", "c")}
     )
     dataset = replace(dataset, cases=(dataset.cases[0], outlined, *dataset.cases[2:]))
-    measures = measures_of(dataset, fingerprint, canonical=False)
+    measures = measures_of(dataset, fingerprint, None)
     sizes = stored_bytes(measures, make_configuration())
     voxels = 16 * 24 * 20  # the spacing is the configuration's
     assert sizes == [voxels * 5, voxels * 7, *[voxels * 5] * 4]

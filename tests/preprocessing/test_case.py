@@ -82,7 +82,7 @@ def test_an_image_in_any_orientation_becomes_the_same_network_input(
     for orientation in (learnt, stored):
         array, geometry = from_sitk([sitk.DICOMOrient(image, orientation)])
         outline = sitk.GetArrayFromImage(sitk.DICOMOrient(labels, orientation))
-        made.append(preprocess_array(array, geometry, configuration, labels=outline))
+        made.append(preprocess_array(array, geometry, configuration, labels=outline[None]))
     assert np.array_equal(made[0].image, made[1].image)
     assert np.array_equal(made[0].labels, made[1].labels)
 
