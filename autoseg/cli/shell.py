@@ -99,6 +99,17 @@ def add_planning(to: argparse.ArgumentParser) -> None:
     add_workers(to, "processes")
 
 
+def add_num_folds(to: argparse.ArgumentParser, *other_names: str) -> None:
+    """Adds the number of folds, which has the same name wherever it is asked for."""
+    to.add_argument(
+        "--num-folds",
+        *other_names,
+        type=int,
+        metavar="N",
+        help="folds to make (default: 5, one per patient where there are fewer, or those given)",
+    )
+
+
 def plan_options(arguments: argparse.Namespace) -> PlanOptions:
     """The options of planning that a command has."""
     given = {name: value for name, value in vars(arguments).items() if name in OPTION_NAMES}

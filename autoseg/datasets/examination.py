@@ -83,7 +83,7 @@ class Examine:
             return found
         encoded = [item for item in maps if item is not None]
         image = np.concatenate([array for _, array, _ in images])
-        labels = majority(encoded, len(self.labels.known_values)) if encoded else None
+        labels = majority(encoded, self.labels) if encoded else None
         if labels is not None:
             _measure(found, image, labels, images[0][2], self.labels)
         return found
@@ -245,7 +245,7 @@ def _label_records(
         )
         / np.maximum(voxels, 1)[:, None]
     )
-    axes, flips = geometry.to_canonical()
+    axes, flips = geometry.turn_to("LPS")
     sizes = _component_sizes(labels, num_labels)
     records = {}
     for index, raw in enumerate(scheme.foreground_values, start=1):

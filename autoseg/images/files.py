@@ -15,6 +15,7 @@ import SimpleITK as sitk
 
 from autoseg.errors import ImageError
 from autoseg.images import nifti_faults
+from autoseg.images.pictures import read_picture, write_picture
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path
 
@@ -26,13 +27,7 @@ _READERS = {
     ".nrrd": "NrrdImageIO",
     ".mha": "MetaImageIO",
     ".mhd": "MetaImageIO",
-    ".png": "PNGImageIO",
-    ".tif": "TIFFImageIO",
-    ".tiff": "TIFFImageIO",
-    ".bmp": "BMPImageIO",
 }
-NO_SPACING = (999.0, 1.0, 1.0)
-"""Spacing (z, y, x) of 2D images, whose slice axis means nothing."""
 
 Array = npt.NDArray[np.generic]
 
@@ -41,11 +36,13 @@ sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
 
-def read_image(path: Path) -> tuple[Array, Geometry]:
+def read_image(path: Path, *, num_channels: int | None = None) -> tuple[Array, Geometry]:
     """Reads one file.
 
     Args:
         path: NIfTI, NRRD, MetaImage, PNG, TIFF or BMP; 2D, 3D, or with several channels.
+        num_channels: Channels that it should have, where that is known: decides how pictures
+            are read that can be read in several ways. The result may have another number.
 
     Returns:
         The voxels [c, z, y, x] in the file's type, and the geometry.
@@ -55,6 +52,8 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
     """
     if not path.is_file():
         raise ImageError(f"{path}: no such file.")
+    if path.name.lower().endswith(NATURAL_ENDINGS):
+        return read_picture(path, num_channels=num_channels)
     if nifti_faults.is_nifti(path) and (fault := nifti_faults.truncation(path)):
         raise ImageError(f"{path}: cannot be read ({fault}). Export it again.")
     try:
@@ -62,6 +61,17 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
     except RuntimeError as error:
         raise ImageError(f"{path}: cannot be read ({_reason(error)}). Export it again.") from None
     return _to_array(image, path)
+
+
+def read_label_map(path: Path) -> tuple[Array, Geometry]:
+    """Reads a label map: as `read_image`, but a palette's index is the label, not its colours.
+
+    Raises:
+        ImageError: The file is missing, damaged or of an unknown format.
+    """
+    if path.is_file() and path.name.lower().endswith(NATURAL_ENDINGS):
+        return read_picture(path, is_label_map=True)
+    return read_image(path)
 
 
 def _read(path: Path) -> sitk.Image:
@@ -103,8 +113,6 @@ def _to_array(image: sitk.Image, path: Path) -> tuple[Array, Geometry]:
     if dimensions == 2:
         array = array[:, None]
         in_plane = (spacing[1], spacing[0])
-        if path.name.lower().endswith(NATURAL_ENDINGS):
-            in_plane = NO_SPACING[1:]
         spacing_zyx = (max(in_plane) * 999.0, *in_plane)
     else:
         spacing_zyx = (spacing[2], spacing[1], spacing[0])
@@ -118,11 +126,14 @@ def _to_array(image: sitk.Image, path: Path) -> tuple[Array, Geometry]:
     return array, geometry
 
 
-def read_case(paths: tuple[Path, ...]) -> tuple[npt.NDArray[np.float32], Geometry]:
+def read_case(
+    paths: tuple[Path, ...], *, num_channels: int | None = None
+) -> tuple[npt.NDArray[np.float32], Geometry]:
     """Reads all channels of a case.
 
     Args:
         paths: One file per channel, or one file with all channels.
+        num_channels: Channels that the case should have, where that is known, see `read_image`.
 
     Returns:
         [c, z, y, x] float32 and the geometry of the first file.
@@ -130,7 +141,8 @@ def read_case(paths: tuple[Path, ...]) -> tuple[npt.NDArray[np.float32], Geometr
     Raises:
         ImageError: A file cannot be read, or the channels differ in shape.
     """
-    read = [read_image(path) for path in paths]
+    wanted = num_channels if len(paths) == 1 else 1 if len(paths) == num_channels else None
+    read = [read_image(path, num_channels=wanted) for path in paths]
     shapes = {array.shape[1:] for array, _ in read}
     if len(shapes) > 1:
         listed = ", ".join(
@@ -152,13 +164,12 @@ def write_labels(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry
     Raises:
         ImageError: The format cannot be written.
     """
-    natural = path.name.lower().endswith((".png", ".bmp"))
+    if path.name.lower().endswith(NATURAL_ENDINGS):
+        write_picture(path, labels, geometry)
+        return
     array = labels[0] if geometry.dimensions == 2 else labels
-    if natural and array.dtype == np.int32:
-        raise ImageError(f"{path}: labels above 65535 do not fit into this format; use .nii.gz.")
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))
-    if not natural:
-        _set_geometry(image, geometry)
+    _set_geometry(image, geometry)
     try:
         if path.suffix == ".mhd":  # header and data are two files that name each other
             sitk.WriteImage(image, str(path), useCompression=True)

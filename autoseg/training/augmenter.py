@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 
 from autoseg.augmentation import AUGMENTATIONS
@@ -15,7 +16,9 @@ from autoseg.augmentation.transforms import Entries, TransformChain
 from autoseg.errors import AutosegError
 from autoseg.parallel import child_environment
 from autoseg.schema.plan import Configuration
-from autoseg.training.batches import AHEAD, Batch, BatchMaker, TargetMaker, prefetch
+from autoseg.targets import TARGETS
+from autoseg.targets.batch import stack_targets
+from autoseg.training.batches import AHEAD, Batch, BatchMaker, prefetch
 from autoseg.training.patch_loader import (
     ERROR,
     Augment,
@@ -79,7 +82,8 @@ class Augmenter:
     ) -> None:
         self.device = device
         self.workers = workers
-        self._targets = TargetMaker(configuration.labels, device)
+        self._labels = configuration.labels
+        self._make_target = TARGETS[configuration.training.target]
         self._asked = 0
         self._given_up = 0
         augment = Augment(configuration, chain)
@@ -124,7 +128,14 @@ class Augmenter:
         entries = self._next()
         if ERROR in entries:
             raise AutosegError(entries[ERROR])
-        target, valid_mask = self._targets(torch.from_numpy(entries["labels"]).to(self.device))
+        labels = torch.from_numpy(entries["labels"]).to(self.device).long()
+        generator = np.random.default_rng(entries["target_seed"])
+        target, valid_mask = stack_targets(
+            [
+                self._make_target(maps[:count], self._labels, generator)
+                for maps, count in zip(labels, entries["num_raters"], strict=True)
+            ]
+        )
         image = torch.from_numpy(entries["image"]).to(self.device)
         return Batch(image=image, target=target, valid_mask=valid_mask)
 

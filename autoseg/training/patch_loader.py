@@ -87,25 +87,33 @@ class PatchLoader:
     def _read(self, generator: np.random.Generator) -> Entries:
         size = self.configuration.batch_size
         first_forced = round(size * (1 - self.configuration.training.foreground_fraction))
-        images, labels = [], []
+        patches = []
         for index in range(size):
             name, case, centre = self.sampler.draw(generator, foreground=index >= first_forced)
-            patch = self.sampler.read(name, case, centre, None, self.chain.source_size)
-            image, channels = self._parts(patch)
-            images.append(image)
-            labels.append(channels)
-        return {"data": np.stack(images), "seg": np.stack(labels)}
+            patches.append(self.sampler.read(name, case, centre, None, self.chain.source_size))
+        num_raters = [len(patch.labels) for patch in patches]
+        parts = [self._parts(patch, max(num_raters)) for patch in patches]
+        images, labels = zip(*parts, strict=True)
+        return {"data": np.stack(images), "seg": np.stack(labels), "num_raters": num_raters}
 
-    def _parts(self, patch: Patch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-        """Image, and labels with those of the previous stage as a second channel."""
+    def _parts(
+        self, patch: Patch, num_maps: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
+        """Image, and the raters' labels with those of the previous stage behind them.
+
+        Cases may have fewer raters than others of the batch: their first one fills up, and is
+        taken away again.
+        """
         labels = patch.labels.astype(np.int32)
+        labels = labels[[index if index < len(labels) else 0 for index in range(num_maps)]]
         if self.chain.masked_channels:
-            labels[outside_mask(patch.image, labels, self.chain.masked_channels)] = -1
+            outside = outside_mask(patch.image, labels.max(axis=0), self.chain.masked_channels)
+            labels[:, outside] = -1
         if patch.previous is None:
-            return patch.image, labels[None]
+            return patch.image, labels
         if patch.previous.dtype.kind == "f":  # probabilities replace the image
-            return patch.previous.astype(np.float32), labels[None]
-        return patch.image, np.concatenate([labels[None], patch.previous.astype(np.int32)])
+            return patch.previous.astype(np.float32), labels
+        return patch.image, np.concatenate([labels, patch.previous.astype(np.int32)])
 
 
 class Augment:
@@ -121,17 +129,23 @@ class Augment:
         self.chain = chain
 
     def __call__(self, **entries: Any) -> Entries:
-        """Makes image [b, c, *patch] float32 and labels [b, *patch] of data and seg."""
+        """Makes image [b, c, *patch] float32 and labels [b, raters, *patch] of data and seg."""
         if ERROR in entries:
             return entries
-        generator = entries.pop("generator")
+        generator, num_raters = entries.pop("generator"), entries.pop("num_raters")
         done = self.chain(entries)
         image = done["data"].astype(np.float32, copy=False)
         seg = done["seg"].astype(np.int32)
-        if seg.shape[1] > 1:
-            masks = np.stack([self._previous(generator, item[1]) for item in seg])
+        num_maps = max(num_raters)
+        if seg.shape[1] > num_maps:
+            masks = np.stack([self._previous(generator, item[num_maps]) for item in seg])
             image = np.concatenate([image, masks.astype(np.float32)], axis=1)
-        return {"image": image, "labels": np.ascontiguousarray(seg[:, 0])}
+        return {
+            "image": image,
+            "labels": np.ascontiguousarray(seg[:, :num_maps]),
+            "num_raters": num_raters,
+            "target_seed": int(generator.integers(2**63)),
+        }
 
     def _previous(
         self, generator: np.random.Generator, labels: npt.NDArray[np.int32]

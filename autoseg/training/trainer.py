@@ -25,7 +25,7 @@ from autoseg.checkpoint import (
     save_checkpoint,
 )
 from autoseg.errors import AutosegError, UsageError
-from autoseg.losses import LOSSES
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.optimiser import SCHEDULES, build_optimiser, set_learning_rate
 from autoseg.precision import Precision, memory_format
@@ -103,8 +103,7 @@ class Trainer:
         decay = self.plan.weight_average
         self.average = WeightAverage(self.network, decay) if decay else None
         self.optimiser = build_optimiser(self.network, self.plan)
-        loss = LOSSES[self.plan.loss](batch_dice=self.plan.batch_dice)
-        self.loss = DeepSupervision(loss)
+        self.loss = DeepSupervision(build_loss(self.plan))
         self.precision = Precision(self.device)
         self.clock = Clock(self.plan)
         self.best = BestScore()

@@ -278,10 +278,22 @@ def test_all_faults_are_listed_together(tiny_dataset, tmp_path, capfd):
 
 def test_too_few_cases_for_the_folds_names_the_remedy(tmp_path, capfd):
     root = write_dataset(tmp_path / "d", num_cases=3)
-    assert umbrella.main(["plan", str(root), "--workspace", str(tmp_path / "w")]) == 1
-    assert "3 cases in 3 groups are too few cases for 5 folds. Add cases or use --folds 3." in (
-        capfd.readouterr().err
+    plan = ["plan", str(root), "--workspace", str(tmp_path / "w"), "--no-preprocess"]
+    assert umbrella.main([*plan, "--num-folds", "5"]) == 1
+    error = capfd.readouterr().err
+    assert "3 cases in 3 groups are too few cases for 5 folds. Add cases or use --num-folds 3." in (
+        error
     )
+    assert umbrella.main([*plan, "--num-folds", "3"]) == 0
+
+
+@pytest.mark.parametrize("number", ["0", "-2", "1"])
+def test_less_than_two_folds_are_refused_before_anything_is_read(tmp_path, capfd, number):
+    for command in ("plan", "run"):
+        arguments = [command, str(tmp_path / "none"), "--workspace", str(tmp_path / "w")]
+        more = ["--configuration", "2d"] if command == "run" else []
+        assert umbrella.main([*arguments, *more, "--num-folds", number]) == 2
+        assert f"--num-folds {number}: at least 2 are needed" in capfd.readouterr().err
 
 
 def test_a_data_set_without_any_foreground_is_refused(tiny_dataset, tmp_path, capfd):
