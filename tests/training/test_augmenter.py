@@ -132,7 +132,7 @@ def test_labels_of_a_previous_stage_move_with_the_image(tmp_path, configuration)
     task = make_task(tmp_path, configuration)
     previous = StageStore(tmp_path / "previous")
     for name in CASES:
-        previous.write(name, task.store.read(name).labels[None], "")
+        previous.write(name, task.store.read(name).labels, "")
     sampler = PatchSampler(task.store, task.train_cases, configuration, previous)
     exact = 0
     with batch_source(sampler, configuration, CPU, 0) as source:
