@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -52,29 +53,38 @@ SCHEDULES: Registry[Callable[[float], float]] = Registry(
 
 
 def build_optimiser(network: nn.Module, plan: TrainingPlan) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW without decay of norms and biases."""
+    """SGD with Nesterov momentum, or AdamW without decay of norms and biases.
+
+    Every parameter group has a `name`, and a `learning_rate_factor` that `set_learning_rate`
+    multiplies the rate of the schedule with.
+    """
     if plan.optimiser == "sgd":
         return torch.optim.SGD(
-            network.parameters(),
+            [_group("all", list(network.parameters()), plan.weight_decay)],
             lr=plan.learning_rate,
             momentum=plan.momentum,
             nesterov=True,
-            weight_decay=plan.weight_decay,
         )
-    matrices = [item for item in network.parameters() if item.ndim > 1]
-    vectors = [item for item in network.parameters() if item.ndim <= 1]
+    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    vectors = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     return torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": plan.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
+        [_group("weights", matrices, plan.weight_decay), _group("norms and biases", vectors, 0.0)],
         lr=plan.learning_rate,
         betas=(0.9, 0.99),
-        fused=all(item.device.type in ("cpu", "cuda") for item in matrices),
+        fused=all(parameter.device.type in ("cpu", "cuda") for parameter in matrices),
     )
 
 
+def _group(name: str, parameters: list[nn.Parameter], weight_decay: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "params": parameters,
+        "weight_decay": weight_decay,
+        "learning_rate_factor": 1.0,
+    }
+
+
 def set_learning_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
-    """Sets the learning rate of all parameter groups."""
+    """Sets the learning rate of all parameter groups, each times its factor."""
     for group in optimiser.param_groups:
-        group["lr"] = value
+        group["lr"] = value * group["learning_rate_factor"]

@@ -99,15 +99,13 @@ def _list(arguments: argparse.Namespace) -> None:
         width = max(len(name) for name in METRICS)
         shell.show(
             [
-                f"{name:<{width}}  {configuration.title} ({configuration.needs})"
-                for name, configuration in METRICS.items()
+                f"{name:<{width}}  {metric.title} ({metric.needs})"
+                for name, metric in METRICS.items()
             ]
         )
     if arguments.list_profiles:
         width = max(len(name) for name in PROFILES)
-        shell.show(
-            [f"{name:<{width}}  {configuration.title}" for name, configuration in PROFILES.items()]
-        )
+        shell.show([f"{name:<{width}}  {profile.title}" for name, profile in PROFILES.items()])
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -12,13 +12,20 @@ import numpy.typing as npt
 
 from autoseg.errors import ImageError
 from autoseg.images.faults import grid_faults, image_faults, image_warnings
-from autoseg.images.files import Array, is_natural, read_image, voxel_volume_ml
+from autoseg.images.files import (
+    Array,
+    is_natural,
+    read_image,
+    read_label_map,
+    voxel_volume_ml,
+)
 from autoseg.preprocessing.crop import nonzero_box, slices
 from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 NUM_QUANTILES = 2000
 """Foreground intensities per case that the statistics over all cases see."""
@@ -52,9 +59,11 @@ class Examination:
         foreground: Per channel; empty where the case has no foreground.
         errors: Faults, each with its file.
         warnings: Oddities, each with its file.
+        is_constant: All voxels have one value.
     """
 
     record: CaseRecord | None = None
+    is_constant: bool = False
     foreground: list[Foreground] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -81,24 +90,22 @@ class Examine:
             return found
         encoded = [item for item in maps if item is not None]
         image = np.concatenate([array for _, array, _ in images])
-        labels = majority(encoded, len(self.labels.known_values)) if encoded else None
+        found.is_constant = bool(image.min() == image.max())
+        labels = majority(encoded, self.labels) if encoded else None
         if labels is not None:
             _measure(found, image, labels, images[0][2], self.labels)
         return found
 
     def _read_images(self, case: Case, found: Examination) -> list[tuple[Path, Array, Geometry]]:
         images: list[tuple[Path, Array, Geometry]] = []
+        wanted = len(self.channel_names) if len(case.images) == 1 else 1
         for path in case.images:
             try:
-                array, geometry = read_image(path)
+                array, geometry = read_image(path, num_channels=wanted)
             except ImageError as error:
                 found.errors.append(str(error))
                 continue
             found.errors.extend(image_faults(array, geometry, path))
-            if array.size and not array.any():
-                found.errors.append(
-                    f"{path}: is empty (all voxels are 0). Remove the case or export it again."
-                )
             found.warnings.extend(image_warnings(array, geometry, path))
             if images:
                 found.errors.extend(_geometry_faults(path, geometry, *images[0][::2]))
@@ -117,7 +124,7 @@ class Examine:
         self, path: Path, images: list[tuple[Path, Array, Geometry]], found: Examination
     ) -> npt.NDArray[np.integer] | None:
         try:
-            array, geometry = read_image(path)
+            array, geometry = read_label_map(path)
         except ImageError as error:
             found.errors.append(str(error))
             return None
@@ -134,7 +141,7 @@ class Examine:
             odd = array[rounded != array]
             if odd.size:
                 found.errors.append(
-                    f"{path}: holds the value {odd.flat[0]:g}; labels are integers. "
+                    f"{path}: holds the value {float(odd.flat[0]):.9g}; labels are integers. "
                     "Export the label map without interpolation."
                 )
                 return None
@@ -220,7 +227,7 @@ def _label_records(
         )
         / np.maximum(voxels, 1)[:, None]
     )
-    axes, flips = geometry.to_canonical()
+    axes, flips = geometry.turn_to("LPS")
     sizes = _component_sizes(labels, num_labels)
     records = {}
     for index, raw in enumerate(scheme.foreground_values, start=1):
@@ -237,8 +244,8 @@ def _label_records(
             volume_ml=float(voxels[index] * voxel_ml),
             components=len(parts),
             component_ml=(float(parts.min()), float(np.median(parts)), float(parts.max())),
-            centroid=tuple(float(value) for value in centroid),  # type: ignore[arg-type]
-            centroid_lps=tuple(float(value) for value in canonical),  # type: ignore[arg-type]
+            centroid=triple(float(value) for value in centroid),
+            centroid_lps=triple(float(value) for value in canonical),
         )
     return records
 

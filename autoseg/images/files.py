@@ -16,7 +16,8 @@ from autoseg.images.metaimage import read_metaimage, write_metaimage
 from autoseg.images.nifti import read_nifti, write_nifti
 from autoseg.images.nrrd import MAGIC as NRRD_MAGIC
 from autoseg.images.nrrd import read_nrrd, write_nrrd
-from autoseg.images.simple_itk import from_sitk, read_picture, to_sitk, write_picture
+from autoseg.images.pictures import read_picture, write_picture
+from autoseg.images.simple_itk import from_sitk, to_sitk
 from autoseg.schema.geometry import Geometry
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "is_natural",
     "read_case",
     "read_image",
+    "read_label_map",
     "to_sitk",
     "voxel_volume_ml",
     "write_labels",
@@ -51,16 +53,17 @@ FILE_ENDINGS = tuple(FORMATS)
 _BEGINNINGS: dict[bytes, Reader] = {
     NRRD_MAGIC: read_nrrd,
     b"ObjectType": read_metaimage,
-    b"\x89PNG": read_picture,
 }
 """First bytes of files that may be something else than their name says."""
 
 
-def read_image(path: Path) -> tuple[Array, Geometry]:
+def read_image(path: Path, *, num_channels: int | None = None) -> tuple[Array, Geometry]:
     """Reads one file, to its end: a damaged one is not read without a word.
 
     Args:
         path: NIfTI, NRRD, MetaImage, PNG, TIFF or BMP; 2D, 3D, or with several channels.
+        num_channels: Channels that the image should have, where that is known: of pictures those
+            that tell nothing are left out to reach it, see `pictures.read_picture`.
 
     Returns:
         The voxels [c, z, y, x] in the file's type, and the geometry.
@@ -70,6 +73,8 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
     """
     if not path.is_file():
         raise ImageError(f"{path}: no such file.")
+    if is_natural(path.suffix):
+        return read_picture(path, num_channels=num_channels)
     try:
         with path.open("rb") as stream:
             start = stream.read(16)
@@ -82,6 +87,17 @@ def read_image(path: Path) -> tuple[Array, Geometry]:
         raise unreadable(path, error.strerror or str(error), "") from None
 
 
+def read_label_map(path: Path) -> tuple[Array, Geometry]:
+    """Reads a label map: as `read_image`, but a palette's index is the label, not its colours.
+
+    Raises:
+        ImageError: The file is missing, damaged or of an unknown format.
+    """
+    if path.is_file() and is_natural(path.suffix):
+        return read_picture(path, is_label_map=True)
+    return read_image(path)
+
+
 def _format(path: Path) -> tuple[Reader, Writer]:
     name = path.name.lower()
     found = next((FORMATS[ending] for ending in FILE_ENDINGS if name.endswith(ending)), None)
@@ -91,12 +107,16 @@ def _format(path: Path) -> tuple[Reader, Writer]:
 
 
 def read_case(
-    paths: tuple[Path, ...], *, warn: Callable[[str], None] | None = None
+    paths: tuple[Path, ...],
+    *,
+    num_channels: int | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> tuple[npt.NDArray[np.float32], Geometry]:
     """Reads all channels of a case and checks them as planning does.
 
     Args:
         paths: One file per channel, or one file with all channels.
+        num_channels: Channels that the case should have, where that is known, see `read_image`.
         warn: Gets what a user should know of them, a line each with its file.
 
     Returns:
@@ -105,7 +125,8 @@ def read_case(
     Raises:
         ImageError: A file cannot be read or used, or the channels lie on different grids.
     """
-    read = [(path, *read_image(path)) for path in paths]
+    wanted = num_channels if len(paths) == 1 else 1 if len(paths) == num_channels else None
+    read = [(path, *read_image(path, num_channels=wanted)) for path in paths]
     faults = [
         fault for path, array, geometry in read for fault in image_faults(array, geometry, path)
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.datasets.folds import Fold
-from autoseg.errors import UsageError
 from autoseg.parallel import default_workers
+from autoseg.planned import load_plan
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.report.model_card import write_card
@@ -18,7 +18,6 @@ from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration
-from autoseg.schema.serialise import remove_leftovers
 from autoseg.training.trainer import Task, Trainer
 from autoseg.workspace import Run, Workspace
 
@@ -36,7 +35,8 @@ class Job:
         fold: Number of the fold, or "all".
         cases: Training and validation cases of the fold.
         device: cpu, cuda or mps.
-        workers: Threads that make batches.
+        workers: Threads or processes that make batches.
+        replaced: Folder of an earlier training, which goes once this one has a checkpoint.
     """
 
     workspace: Workspace
@@ -46,6 +46,7 @@ class Job:
     cases: Fold
     device: str
     workers: int
+    replaced: Path | None = None
 
 
 def fit(
@@ -54,7 +55,6 @@ def fit(
     configuration: Configuration,
     *,
     resumes: bool,
-    started: float | None = None,
     previous_store: StageStore | None = None,
 ) -> Checkpoint:
     """Trains one network.
@@ -64,10 +64,10 @@ def fit(
         run: Where everything is written.
         configuration: The network.
         resumes: Go on from the run's last checkpoint.
-        started: `time.perf_counter()` when the time budget began.
         previous_store: Predictions that the network gets as input.
     """
     cases = job.cases
+    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     task = Task(
         configuration=configuration,
         store=Store(job.workspace.preprocessed(store_key(configuration))),
@@ -81,8 +81,11 @@ def fit(
             file_ending=job.dataset.file_ending,
             steps=0,
             val_dice=None,
+            request=load_plan(job.workspace).request,
+            data_signature=fingerprint.signature,
         ),
         run=run,
+        replaced=job.replaced,
         previous_store=previous_store,
     )
     logger.info(
@@ -96,9 +99,7 @@ def fit(
     trainer = Trainer(task, device=job.device, workers=job.workers)
     if resumes:
         trainer.resume()
-        started = None
-    model = trainer.fit(started)
-    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
+    model = trainer.fit()
     write_card(run.card, model, fingerprint=fingerprint)
     return model
 
@@ -112,25 +113,6 @@ def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
     preprocess_cases(job.dataset.cases, targets, workers=default_workers())
 
 
-def make_room(run: Run, *, resume: bool, overwrite: bool) -> None:
-    """Makes the run's folder; an earlier run there is only removed when asked for.
-
-    Raises:
-        UsageError: There is an earlier run.
-    """
-    if overwrite and run.folder.exists():
-        shutil.rmtree(run.folder)
-    earlier = run.last.exists() or run.final.exists() or run.paths.exists()
-    if not resume and earlier:
-        state = "a finished" if run.final.exists() else "an interrupted"
-        raise UsageError(
-            f"{run.folder}: holds {state} training. Use --resume to go on, or --overwrite to "
-            "start anew."
-        )
-    run.folder.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(run.folder)
-
-
 def batch_workers(device: str) -> int:
-    """Threads that make batches: none beside a CPU training, some for a GPU."""
+    """Threads or processes that make batches: none beside a CPU training, some for a GPU."""
     return 0 if device == "cpu" else max(2, min(8, default_workers() - 1))

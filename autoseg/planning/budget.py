@@ -11,6 +11,7 @@ from autoseg.costs.machine import find_device, free_memory_bytes
 from autoseg.errors import UsageError
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import Configuration
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
@@ -103,17 +104,17 @@ def measuring_budget(
     """The budget, with the means to find out what a configuration costs."""
     from autoseg.costs.step_time import measure_step_s
     from autoseg.costs.training_memory import training_footprint
-    from autoseg.planning.measures import measures_of, stored_bytes
+    from autoseg.planning.measures import Measures, measures_of, stored_bytes
 
     budget = make_budget(device, memory, time_budget)
-    measures = {
-        canonical: measures_of(dataset, fingerprint, canonical=canonical)
-        for canonical in (False, True)
-    }
+
+    @cache
+    def measures(orientation: Orientation | None) -> Measures:
+        return measures_of(dataset, fingerprint, orientation)
 
     @cache  # planners ask again for what they have not changed, and a trace takes a while
     def trace(configuration: Configuration) -> int:
-        cases = stored_bytes(measures[configuration.orientation is not None], configuration)
+        cases = stored_bytes(measures(configuration.orientation), configuration)
         return training_footprint(configuration, budget.device, cases)
 
     def footprint(configuration: Configuration) -> int:

@@ -96,7 +96,8 @@ def _plan_rows(configuration: Configuration, checkpoint: Checkpoint) -> list[str
         f"{channel.name} ({channel.normalisation})" for channel in configuration.channels
     )
     parameters = sum(item.numel() for item in checkpoint.weights.values()) / 1e6
-    axes = [configuration.patch_axes[axis] for axis in configuration.training.mirror_axes]
+    patch_axes = [configuration.transpose[axis] for axis in configuration.patch_axes]
+    axes = sorted(patch_axes[axis] for axis in configuration.training.mirror_axes)
     mirrored = ", ".join("zyx"[axis] for axis in axes)
     return [
         f"| network | {configuration.network.architecture}, {parameters:.2f} M parameters |",

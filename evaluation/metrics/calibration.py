@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from evaluation.calibration import Calibration
-from evaluation.metrics.record import Metric
+from evaluation.measures.reliability import Calibration
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 

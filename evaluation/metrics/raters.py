@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from evaluation.metrics.record import Metric
-from evaluation.metrics.volume_score import official_crps
-from evaluation.raters import RaterCase
+from evaluation.measures.official_crps import official_crps
+from evaluation.measures.rater_case import RaterCase
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 Mask = npt.NDArray[np.bool_]

@@ -64,3 +64,19 @@ def test_coarse_axes_are_not_made_coarser():
                 assert torch.allclose(operation(plane), plane, atol=1e-5)
                 touched += 1
     assert touched > 10
+
+
+def test_classes_that_are_not_chosen_stay():
+    masks = np.zeros((2, 20, 20), bool)
+    masks[0, 2:6, 2:6] = masks[1, 10:14, 10:14] = True
+    every = [disturb(np.random.default_rng(seed), masks.copy()) for seed in range(40)]
+    some = [
+        disturb(np.random.default_rng(seed), masks.copy(), class_probability=0.5)
+        for seed in range(40)
+    ]
+    both = [
+        sum(((found != masks).any(axis=(1, 2))).all() for found in group) for group in (every, some)
+    ]
+    assert both[0] > 2 * both[1] > 0
+    none = disturb(np.random.default_rng(0), masks.copy(), class_probability=0.0)
+    assert (none == masks).all()

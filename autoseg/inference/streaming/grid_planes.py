@@ -22,6 +22,7 @@ from autoseg.inference.streaming.tile_stream import Box
 from autoseg.preprocessing.case import Restoration
 from autoseg.preprocessing.resample import linear_taps, nearest_index
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 VOXELS_AT_A_TIME = {"cpu": 2**11, "cuda": 2**18, "mps": 2**16}
 """Voxels whose logits are computed at a time: on CPUs as many as their caches hold."""
@@ -91,7 +92,7 @@ class ArraySource:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels of the grid."""
-        return tuple(self._logits.shape[1:])  # type: ignore[return-value]
+        return triple(self._logits.shape[1:])
 
     def planes(self, axis: int, *, reverse: bool, window: Box) -> Iterator[Tensor]:
         """Yields [u, v, outputs] float32."""
@@ -170,7 +171,7 @@ class GridPlanes:
             part, needed = found.part(wanted)
             taps.append(part)
             old.append(needed)
-        self._window: Box = tuple(old)  # type: ignore[assignment]
+        self._window: Box = triple(old)
         self._along = taps.pop(axis)
         self._rows, self._columns = taps
         self._reverse = reverse
@@ -303,4 +304,4 @@ def _pieces(count: int, device: torch.device) -> Iterator[slice]:
 
 def whole(shape: Sequence[int]) -> Box:
     """The box that is everything."""
-    return tuple(slice(0, size) for size in shape)  # type: ignore[return-value]
+    return triple(slice(0, size) for size in shape)

@@ -17,6 +17,7 @@ from autoseg.inference.streaming.grid_planes import GridPlanes, PlaneSource
 from autoseg.inference.streaming.tile_stream import Box
 from autoseg.preprocessing.case import Restoration
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +229,8 @@ def _split(shape: Sequence[int], axis: int, count: int) -> tuple[Box, ...]:
     for low, high in pairwise(edges):
         box = list(grid_planes.whole(shape))
         box[axis] = slice(low, high)
-        boxes.append(tuple(box))
-    return tuple(boxes)  # type: ignore[arg-type]
+        boxes.append(triple(box))
+    return tuple(boxes)
 
 
 def _across(axis: int, position: int) -> tuple[slice | int, ...]:
@@ -246,4 +247,4 @@ def _other_crop(restoration: Restoration) -> Box:
     ):
         size = restoration.full_shape[axis]
         result[axis] = slice(size - stop, size - start) if flip else slice(start, stop)
-    return tuple(result)  # type: ignore[return-value]
+    return triple(result)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
+from autoseg.planning.families import find_family
 from autoseg.planning.measures import measures_of, target_spacing, transposition
 from autoseg.planning.planners.drafts import Drafter, Grid, fits, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
 from autoseg.planning.planners.memory_budget import MemoryBudget
 from autoseg.planning.planners.multipath import FUSION_SHARE, plan_fusion, plan_paths
 from autoseg.planning.planners.nnunet import drop_cascade
+from autoseg.planning.planners.orientation import choose_orientation, turned_layout
 from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
-from autoseg.planning.planners.request import Request, Wanted, wanted_configurations
+from autoseg.planning.planners.request import (
+    DROPPED,
+    Request,
+    Wanted,
+    wanted_configurations,
+)
 from autoseg.planning.planners.time_budget import USABLE, fit_to_time, set_schedule
+from autoseg.planning.topology import initial_patch, make_topology
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Decision, Plan
@@ -47,19 +55,15 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
     """
     if request.network is not None:
         find_preset(request.network)
-    orientations = {record.orientation for record in fingerprint.cases.values()}
     recipe = request.recipe
-    orientation: Literal["LPS", "RAS"] | None = "LPS" if len(orientations) > 1 else None
-    if recipe is not None and recipe.orientation is not None:
-        orientation = recipe.orientation
-    canonical = orientation is not None
-    measures = measures_of(dataset, fingerprint, canonical=canonical)
+    orientation, orientation_reason = choose_orientation(fingerprint, recipe)
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, spacing_reason = target_spacing(measures)
     if recipe is not None and recipe.spacing_mm is not None:
         spacing, spacing_reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions = [
-        _orientation(orientations, orientation),
+        orientation_reason,
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -71,7 +75,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
             reason="the axis with the largest spacing comes first",
         ),
     ]
-    layout = fingerprint.layout_lps if canonical else fingerprint.layout
+    layout = turned_layout(fingerprint, orientation)
     if recipe is not None and not recipe.mirror:
         mirrored: tuple[int, ...] = ()
         decisions.append(Decision(topic="mirroring", value="no", reason="the recipe's"))
@@ -103,7 +107,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         budget=budget,
         grid=grid,
         memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid, decisions=decisions),
-        planes=find_planes(fingerprint, transpose, canonical=canonical),
+        planes=find_planes(orientation or "LPS", transpose),
         decisions=decisions,
         made={},
     )
@@ -144,6 +148,8 @@ class _Workbench:
         names = [item.name for item in wanted]
         cascade = {"3d_lowres", "3d_cascade_fullres"}
         for item in wanted:
+            if item.architecture is not None and self._is_too_small(item):
+                continue
             if item.base in ("2d", "2.5d"):
                 self.made[item.name] = self._slices(item)
             elif item.base == "multipath_2.5d":
@@ -153,8 +159,31 @@ class _Workbench:
         if cascade & set(names):
             self._cascade(names)
 
+    def _slice_axis(self, item: Wanted) -> int:
+        return 0 if item.plane is None else self.planes[item.plane]
+
+    def _is_too_small(self, item: Wanted) -> bool:
+        """Whether images are too small for an architecture, which is written down.
+
+        Raises:
+            InputError: It was asked for by name.
+        """
+        architecture = str(item.architecture)
+        axes = [axis for axis in range(3) if item.dimensions == 3 or axis != self._slice_axis(item)]
+        spacing = [self.grid.spacing[axis] for axis in axes]
+        shape = [self.grid.shape[axis] for axis in axes]
+        poolings = len(make_topology(spacing, initial_patch(spacing, shape)).strides) - 1
+        if poolings >= find_family(architecture).min_poolings:
+            return False
+        size = " × ".join(f"{value:.0f}" for value in shape)
+        reason = f"the images, {size} voxels, are too small for {architecture}"
+        if item.name in self.drafter.request.configurations:
+            raise InputError(f"--configurations {item.name}: {reason}. Choose {item.base}.")
+        self.decisions.append(Decision(topic=item.name, value=DROPPED, reason=reason))
+        return True
+
     def _slices(self, item: Wanted) -> Configuration:
-        axis = 0 if item.plane is None else self.planes[item.plane]
+        axis = self._slice_axis(item)
         count = count_slices(self.grid.spacing, axis) if item.base == "2.5d" else 1
         if count > 1:
             self.decisions.append(
@@ -300,18 +329,6 @@ class _Workbench:
         fitted, reasons = fit_to_time(configuration, budget, coarsen=coarsen)
         self.decisions.extend(reasons)
         return fits(fitted, self.budget)
-
-
-def _orientation(orientations: set[str], chosen: str | None) -> Decision:
-    listed = ", ".join(sorted(orientations))
-    if chosen is not None:
-        reason = f"the cases have different orientations ({listed})"
-        if len(orientations) == 1:
-            reason = f"the recipe's; the cases are oriented {listed}"
-        return Decision(topic="orientation", value=chosen, reason=reason)
-    return Decision(
-        topic="orientation", value="as it is", reason=f"all cases are oriented {listed}"
-    )
 
 
 def _mirror_axes(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from autoseg.planning.topology import Topology, initial_patch, make_topology, sh
 from autoseg.preprocessing.normalisation import normalisation_for
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.nnunet_training import nnunet_training
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics
 
 REFERENCE_BATCH = {2: 12, 3: 2}
@@ -70,7 +70,7 @@ class Drafter:
     request: Request
     preset: Preset
     transpose: tuple[int, int, int]
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     mirrored: tuple[int, ...] = (0, 1, 2)
     rare: bool = False
 

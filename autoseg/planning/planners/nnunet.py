@@ -10,6 +10,7 @@ from autoseg.planning.budget import Budget
 from autoseg.planning.measures import measures_of, target_spacing, transposition
 from autoseg.planning.planners.drafts import Drafter, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
+from autoseg.planning.planners.orientation import stored_orientations
 from autoseg.planning.planners.presets import find_preset
 from autoseg.planning.planners.request import DROPPED, Request, wanted_configurations
 from autoseg.schema.dataset import Dataset
@@ -31,7 +32,9 @@ def plan_nnunet(
     """
     network = request.network or "plain"
     preset = find_preset(network)
-    measures = measures_of(dataset, fingerprint, canonical=False)
+    stored = stored_orientations(fingerprint)
+    orientation = stored[0] if len(stored) == 1 else None  # nnU-Net learns from others as they are
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, spacing_reason = target_spacing(measures)
     transpose = transposition(spacing)
     decisions = [
@@ -42,9 +45,19 @@ def plan_nnunet(
             value=str(transpose),
             reason="the axis with the largest spacing comes first",
         ),
+        Decision(
+            topic="augmentation",
+            value="nnunet",
+            reason="nnU-Net's transforms and probabilities, by batchgenerators",
+        ),
     ]
     drafter = Drafter(
-        dataset=dataset, measures=measures, request=request, preset=preset, transpose=transpose
+        dataset=dataset,
+        measures=measures,
+        request=request,
+        preset=preset,
+        transpose=transpose,
+        orientation=orientation,
     )
     grid = make_grid(measures, spacing, transpose)
     wanted = wanted_configurations(measures, request, decisions, usual=USUAL, everything=USUAL)
@@ -86,7 +99,7 @@ def plan_nnunet(
         dataset=dataset.name,
         planner="nnunet",
         file_ending=dataset.file_ending,
-        configurations={name: made[name] for name in names if name in made},
+        configurations={name: _augmented(made[name]) for name in names if name in made},
         decisions=tuple(decisions),
     )
 
@@ -104,6 +117,12 @@ def drop_cascade(names: Sequence[str], request: Request, reason: str) -> list[De
                 "memory with --memory."
             )
     return [Decision(topic=name, value=DROPPED, reason=reason) for name in CASCADE if name in names]
+
+
+def _augmented(configuration: Configuration) -> Configuration:
+    """The configuration with nnU-Net's own augmentation."""
+    training = replace(configuration.training, augmentation="nnunet")
+    return replace(configuration, training=training)
 
 
 def _text(values: Sequence[float]) -> str:
