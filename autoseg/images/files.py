@@ -158,7 +158,7 @@ def write_labels(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry
     Raises:
         ImageError: The format cannot be written, or the disk is full.
     """
-    if labels.shape != geometry.shape:
+    if not is_natural(path.suffix) and labels.shape != geometry.shape:
         raise ImageError(f"{path}: labels {labels.shape} for an image of {geometry.shape}.")
     if labels.dtype == bool:
         labels = labels.astype(np.uint8)

@@ -12,6 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg.cli import umbrella
+from autoseg.datasets.fingerprint import make_fingerprint
+from autoseg.datasets.folder import survey_dataset
 from tests.conftest import write_dataset
 
 
