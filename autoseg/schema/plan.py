@@ -44,9 +44,12 @@ class NetworkSpec:
         if not 1 <= stages <= MAX_STAGES or len(self.kernel_sizes) != stages:
             return [f"{stages} features and {len(self.kernel_sizes)} kernel_sizes"]
         faults = []
-        sizes = (*self.kernel_sizes, *self.strides, self.features, self.encoder_blocks)
+        sizes = (*self.kernel_sizes, *self.strides, self.features)
         if not all(1 <= size <= MAX_FEATURES for row in sizes for size in row):
-            faults.append(f"features, kernels, strides and blocks are from 1 to {MAX_FEATURES}")
+            faults.append(f"features, kernels and strides are from 1 to {MAX_FEATURES}")
+        blocks = (*self.encoder_blocks, *self.decoder_blocks)
+        if not all(0 <= number <= MAX_FEATURES for number in blocks):
+            faults.append(f"numbers of blocks are from 0 to {MAX_FEATURES}")
         if len({len(row) for row in (*self.kernel_sizes, *self.strides)}) != 1:
             faults.append("kernel_sizes and strides have different numbers of axes")
         return faults
