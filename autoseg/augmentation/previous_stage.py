@@ -75,8 +75,10 @@ OPERATIONS = (dilate, erode, opened, closed)
 
 
 def _remove_component(rng: np.random.Generator, mask: Masks) -> None:
+    # Of truth values cc3d reads 2D ones wrongly: background gets numbers, too.
+    values = np.ascontiguousarray(mask).view(np.uint8)
     components, count = cc3d.connected_components(
-        mask, connectivity=26 if mask.ndim == 3 else 8, return_N=True
+        values, connectivity=26 if mask.ndim == 3 else 8, return_N=True
     )
     if count == 0:
         return
