@@ -46,6 +46,7 @@ ACE = Metric(
     accepts=("num_bins", "region"),
     source="Nixon et al. 2019: mean over classes and bins of equal mass",
     scope="all",
+    adaptive=True,
 )
 MCE = Metric(
     title="Maximum calibration error",

@@ -29,6 +29,7 @@ class Metric:
         accepts: Settings that may stand behind the name, as in `hd95:medpy`.
         source: Paper or program that defines it.
         scope: Whether it has a value per class, or one for all classes together.
+        adaptive: Whether its bins hold equal numbers of voxels whatever the settings say.
     """
 
     title: str
@@ -43,6 +44,7 @@ class Metric:
     accepts: tuple[str, ...] = ()
     source: str
     scope: Literal["class", "all"] = "class"
+    adaptive: bool = False
 
     @property
     def higher_is_better(self) -> bool | None:

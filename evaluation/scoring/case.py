@@ -177,6 +177,7 @@ def count_calibration(
         regions=regions,
         bins=fine_bins([item.settings.num_bins for item in chosen]),
         with_classes=bool(per_class) or "ace" in wanted,
+        with_mass=any(item.metric.adaptive or item.settings.adaptive for item in chosen),
         with_scores=bool(wanted & {"brier", "classwise_brier", "nll"}),
         executor=executor,
     )
