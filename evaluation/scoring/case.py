@@ -32,6 +32,8 @@ from evaluation.metrics.raters import dice_of
 from evaluation.scoring.consensus import Consensus, merge
 
 Labels = npt.NDArray[np.integer]
+LARGEST_TABLE = 1 << 16
+"""Up to here a table has an entry for every value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,16 +215,26 @@ def _channel_lookup(
     reference: Labels, classes: Classes, names: Sequence[str | None]
 ) -> Callable[[Labels], npt.NDArray[np.int16]]:
     """Raw values → channels; values that are no class are background, ignored ones -1."""
+    channels = {
+        classes.members[name][0]: channel for channel, name in enumerate(names) if name is not None
+    }
+    if classes.ignore is not None:
+        channels[classes.ignore] = -1
     low, high = int(reference.min(initial=0)), int(reference.max(initial=0))
-    if low < 0 or high > 1 << 20:
-        raise EvaluationError(f"Labels from {low} to {high}: expected 0 to {1 << 20}.")
-    table = np.zeros(high + 1, dtype=np.int16)
-    for channel, name in enumerate(names):
-        if name is not None and classes.members[name][0] <= high:
-            table[classes.members[name][0]] = channel
-    if classes.ignore is not None and classes.ignore <= high:
-        table[classes.ignore] = -1
-    return lambda part: table[part]
+    if 0 <= low <= high < LARGEST_TABLE:
+        table = np.zeros(high + 1, dtype=np.int16)
+        for value, channel in channels.items():
+            if 0 <= value <= high:
+                table[value] = channel
+        return lambda part: table[part]
+    values = np.array(sorted(channels), dtype=np.int64)
+    of_values = np.array([channels[int(value)] for value in values], dtype=np.int16)
+
+    def look_up(part: Labels) -> npt.NDArray[np.int16]:
+        place = np.minimum(np.searchsorted(values, part), len(values) - 1)
+        return np.where(values[place] == part, of_values[place], np.int16(0))
+
+    return look_up
 
 
 def _check_shape(probabilities: ProbabilityMap, shape: tuple[int, ...]) -> None:

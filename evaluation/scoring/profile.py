@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from evaluation.challenges.profile import Labels, Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
-from evaluation.files.label_maps import LabelMap, read_image
+from evaluation.files.image_files import read_image
+from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.measures.reliability import probability_fault
 from evaluation.scoring.case import (
@@ -128,7 +128,7 @@ def _probabilities(
 def _image(path: Path | None, reference: LabelMap) -> npt.NDArray[np.generic] | None:
     if path is None:
         return None
-    array = sitk.GetArrayFromImage(read_image(path))
+    array = read_image(path).array
     if array.shape != reference.labels.shape:
         raise EvaluationError(
             f"{path}: shape {array.shape}, the reference has {reference.labels.shape}."
