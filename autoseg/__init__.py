@@ -1,7 +1,7 @@
 """Automated segmentation of medical images: from a labelled data set to scored predictions.
 
-The verbs of the command line are functions here: plan, train, predict, evaluate, validate, run,
-demo.
+The verbs of the command line are functions here: plan, train, predict, evaluate, validate,
+import_model, export_model, run, demo.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from typing import TYPE_CHECKING, Any
 from autoseg.version import __version__
 
 if TYPE_CHECKING:
-    from autoseg.pipeline import demo, evaluate, plan, predict, run, train, validate
+    from autoseg.pipeline.evaluate import evaluate
+    from autoseg.pipeline.exchange import export_model, import_model
+    from autoseg.pipeline.plan import plan
+    from autoseg.pipeline.predict import predict
+    from autoseg.pipeline.run import demo, run
+    from autoseg.pipeline.train import train
+    from autoseg.pipeline.validate import validate
 
 __all__ = [
     "__version__",
     "demo",
     "evaluate",
+    "export_model",
+    "import_model",
     "plan",
     "predict",
     "run",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +22,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_PRELOAD = ["autoseg.planning.record", "autoseg.preprocessing.store"]
+_PRELOAD = ["autoseg.datasets.examination", "autoseg.preprocessing.store"]
 FEW_ITEMS = 3
 """So few items are done before a process has started."""
 
@@ -71,10 +73,11 @@ def _in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result]]:
     queue = iter(items)
-    executor = ProcessPoolExecutor(workers, mp_context=_context())
+    with _child_environment():  # a helper process of the queues starts with the executor already
+        executor = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_end_with_parent)
     try:
         pending: dict[Future[Result], Item] = {}
-        with _one_thread_each():
+        with _child_environment():
             for item in islice(queue, 2 * workers):
                 pending[executor.submit(function, item)] = item
         while pending:
@@ -100,7 +103,7 @@ def warm_up() -> None:
         from multiprocessing import forkserver  # not there on every system
 
         _context()
-        with _one_thread_each():
+        with _child_environment():
             forkserver.ensure_running()
 
 
@@ -113,11 +116,29 @@ def _context() -> multiprocessing.context.BaseContext:
     return multiprocessing.get_context("spawn")
 
 
+def _end_with_parent() -> None:
+    """Ends this worker when the process that wanted its work has ended, killed or not."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Makes numerical libraries in processes that start now use one thread."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+def _child_environment() -> Iterator[None]:
+    """Environment of processes that start now.
+
+    Numerical libraries use one thread in them, and no module is imported from the working
+    directory, which may be a data set from anywhere.
+    """
+    changed = {**dict.fromkeys(_THREAD_LIMITS, "1"), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
     try:
         yield
     finally:

@@ -98,11 +98,14 @@ def _list(arguments: argparse.Namespace) -> None:
     if arguments.list_metrics:
         width = max(len(name) for name in METRICS)
         shell.show(
-            [f"{name:<{width}}  {item.title} ({item.needs})" for name, item in METRICS.items()]
+            [
+                f"{name:<{width}}  {metric.title} ({metric.needs})"
+                for name, metric in METRICS.items()
+            ]
         )
     if arguments.list_profiles:
         width = max(len(name) for name in PROFILES)
-        shell.show([f"{name:<{width}}  {item.title}" for name, item in PROFILES.items()])
+        shell.show([f"{name:<{width}}  {profile.title}" for name, profile in PROFILES.items()])
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

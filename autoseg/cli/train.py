@@ -48,4 +48,4 @@ def main(argv: list[str] | None = None) -> int:
         run = Workspace(Path(arguments.workspace)).run(arguments.configuration, arguments.fold)
         shell.show([f"The model is {run.final}."])
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.RESUME)

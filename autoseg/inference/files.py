@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from autoseg.errors import AutosegError, UsageError
-from autoseg.images import read_case, write_labels
+from autoseg.datasets.file_names import image_ending, is_utf8, shown, strip_ending
+from autoseg.errors import AutosegError, ImageError, UsageError
+from autoseg.images.files import read_case, write_labels
 from autoseg.inference.predictor import Inputs, Prediction, Predictor
-from autoseg.raw_format import image_ending
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path, remove_leftovers
 
@@ -72,6 +72,8 @@ def find_targets(
     Raises:
         UsageError: Images or earlier label maps would be replaced.
     """
+    if not is_utf8(str(output)):
+        raise UsageError(f"{shown(str(output))}: the name is not UTF-8. Choose another -o.")
     if image_ending(output.name) and source.is_file():
         targets = dict.fromkeys(cases, output)
     elif output.is_file():
@@ -109,7 +111,7 @@ def predict_files(
         cases: Case → image files.
         targets: Case → label map to write.
         probabilities: Also write the probabilities beside it, as .npz.
-        resume: Skip cases whose label map is there.
+        resume: Skip cases whose label map, and probabilities where they are wanted, are there.
         workers: Threads that read ahead; none where the memory is limited.
 
     Returns:
@@ -120,7 +122,7 @@ def predict_files(
         remove_leftovers(folder)
     todo = {}
     for name, files in cases.items():
-        if resume and targets[name].exists():
+        if resume and _is_done(targets[name], probabilities=probabilities):
             report.skipped.append(name)
         else:
             todo[name] = files
@@ -151,8 +153,12 @@ def predict_files(
             bar.update()
         _finish(report, targets, writing)
     for name, reason in report.failed.items():
-        logger.error("Case '%s' failed: %s", name, reason)
+        logger.error("Case '%s' failed: %s", shown(name), reason)
     return report
+
+
+def _is_done(target: Path, *, probabilities: bool) -> bool:
+    return target.exists() and (not probabilities or probabilities_path(target).exists())
 
 
 def _finish(
@@ -185,6 +191,9 @@ def _read_ahead(
 
 
 def _load(predictor: Predictor, files: tuple[Path, ...]) -> _Read:
+    for path in files:
+        if not is_utf8(str(path)):
+            raise ImageError(f"{shown(str(path))}: the name is not UTF-8. Rename the file.")
     image, geometry = read_case(files)
     box = None
     part = geometry
@@ -246,8 +255,4 @@ def _write(target: Path, prediction: Prediction, probabilities: _Scratch | None)
 
 def probabilities_path(target: Path) -> Path:
     """Where the probabilities of a label map are written."""
-    name = target.name
-    for ending in (".nii.gz", target.suffix):
-        if name.endswith(ending):
-            return target.with_name(name[: -len(ending)] + ".npz")
-    return target.with_name(name + ".npz")
+    return target.with_name(f"{strip_ending(target.name) or target.name}.npz")

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,21 @@ import SimpleITK as sitk
 import torch
 
 from autoseg.checkpoint import Checkpoint
+from autoseg.costs import prediction_memory
 from autoseg.errors import UsageError
-from autoseg.images import from_sitk, read_case, to_sitk, write_labels
-from autoseg.inference import memory, restore
-from autoseg.inference.assemble import (
+from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
+from autoseg.inference.models import Model, find_models, load_models
+from autoseg.inference.network import LoadedNetwork, Options, load_network
+from autoseg.inference.network_source import SumsOverflowError
+from autoseg.inference.previous_stages import CaseWork, network_source
+from autoseg.inference.region_of_interest import RegionOfInterest
+from autoseg.inference.streaming import decisions
+from autoseg.inference.streaming.label_map import (
     Part,
     assemble_labels,
     assemble_probabilities,
     find_windows,
 )
-from autoseg.inference.models import Model, find_models, load_models
-from autoseg.inference.network import LoadedNetwork, Options, SumsOverflowError, load_network
-from autoseg.inference.roi import RegionOfInterest
-from autoseg.inference.stages import CaseWork, network_source
 from autoseg.preprocessing.case import PreprocessedCase, preprocess_array, to_image
 from autoseg.schema.geometry import Geometry
 
@@ -112,6 +115,7 @@ class Predictor:
         # Later stages want more of a preprocessed case, so theirs are kept where keys are equal.
         needed.sort(key=lambda part: part.configuration.previous is not None)
         self._configurations = {part.key: part.configuration for part in needed}
+        self._said = Lock()
 
     @classmethod
     def load(cls, *paths: Path | str, **options: Any) -> Predictor:
@@ -172,11 +176,23 @@ class Predictor:
 
     def preprocess(self, image: Floats, geometry: Geometry, name: str = "image") -> Inputs:
         """The image as each configuration wants it, by `store_key`."""
-        memory.check_image(name, geometry, len(image), self.options.memory_bytes)
+        prediction_memory.check_image(name, geometry, len(image), self.options.memory_bytes)
+        self._say_orientation(geometry)
         return {
             key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()
         }
+
+    def _say_orientation(self, geometry: Geometry) -> None:
+        """Warns once where nobody knows how the training images were stored."""
+        turned = all(item.orientation is not None for item in self._configurations.values())
+        if geometry.dimensions == 3 and not turned and self._said.acquire(blocking=False):
+            logger.warning(
+                "The model does not say in which orientation its training images were stored; "
+                "images are taken as they are (the first is %s). Where the training images were "
+                "stored otherwise, left and right or other sides are swapped.",
+                geometry.orientation(),
+            )
 
     def predict_inputs(
         self,
@@ -200,7 +216,7 @@ class Predictor:
             for network in group
         )
         device = torch.device(self.options.device)
-        left = memory.left_for_sums(device, self.options.memory_bytes, forward)
+        left = prediction_memory.left_for_sums(device, self.options.memory_bytes, forward)
         work = CaseWork(cases=inputs, memory_bytes=left)
         try:
             labels = self._predict_work(work, geometry, box, target)
@@ -227,7 +243,7 @@ class Predictor:
             for key, group in self._groups.items()
         ]
         windows = find_windows(parts, self.labels, work.memory_bytes)
-        table = restore.values_of_winners(self.labels)
+        table = decisions.label_values(self.labels)
         if len(parts) == 1 and target is None:
             return assemble_labels(parts[0], self.labels, table, windows)
         return assemble_probabilities(parts, self.labels, table, windows, target)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cache
 
+from autoseg.costs.machine import find_device, free_memory_bytes
 from autoseg.errors import UsageError
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import Configuration
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-CPU_SHARE = 0.6
-"""Share of a machine's free memory that training may plan with."""
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,26 +73,6 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def find_device(name: str) -> str:
-    """The device to use; `auto` takes a GPU where there is one.
-
-    Raises:
-        UsageError: The device is not there.
-    """
-    if name not in DEVICES:
-        raise UsageError(f"Unknown device '{name}'. Known: {', '.join(DEVICES)}.")
-    if name == "cpu" or (name == "auto" and not _may_have_gpu()):
-        return "cpu"
-    import torch
-
-    has = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return next((device for device, there in has.items() if there), "cpu")
-    if not has[name]:
-        raise UsageError(f"There is no {name} device here. Use --device cpu or --device auto.")
-    return name
-
-
 def make_budget(
     device: str = "auto",
     memory: str | None = None,
@@ -114,36 +94,34 @@ def make_budget(
     )
 
 
-def free_memory_bytes(device: str) -> int:
-    """Memory that a training may use on this machine now."""
-    if device == "cuda":
-        import torch
+def measuring_budget(
+    device: str,
+    memory: str | None,
+    time_budget: str | None,
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+) -> Budget:
+    """The budget, with the means to find out what a configuration costs."""
+    from autoseg.costs.step_time import measure_step_s
+    from autoseg.costs.training_memory import training_footprint
+    from autoseg.planning.measures import Measures, measures_of, stored_bytes
 
-        return int(torch.cuda.mem_get_info()[1])
-    return int(CPU_SHARE * _available_memory())
+    budget = make_budget(device, memory, time_budget)
 
+    @cache
+    def measures(orientation: Orientation | None) -> Measures:
+        return measures_of(dataset, fingerprint, orientation)
 
-def _available_memory() -> int:
-    information = Path("/proc/meminfo")
-    available = 8 * 2**30
-    if information.exists():
-        match = re.search(r"MemAvailable:\s+(\d+) kB", information.read_text())
-        if match:
-            available = int(match[1]) * 1024
-    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        available = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for limit in (Path("/sys/fs/cgroup/memory.max"),):
-        if limit.exists() and (text := limit.read_text().strip()).isdigit():
-            available = min(available, int(text))
-    return available
+    @cache  # planners ask again for what they have not changed, and a trace takes a while
+    def trace(configuration: Configuration) -> int:
+        cases = stored_bytes(measures(configuration.orientation), configuration)
+        return training_footprint(configuration, budget.device, cases)
 
+    def footprint(configuration: Configuration) -> int:
+        return trace(replace(configuration, memory_bytes=0))
 
-def _may_have_gpu() -> bool:
-    """A cheap look that spares the import of torch on machines without a GPU."""
-    return (
-        os.path.exists("/dev/nvidiactl")
-        or os.path.exists("/dev/kfd")
-        or os.path.exists("/dev/dxg")
-        or os.name == "nt"
-        or os.uname().sysname == "Darwin"
+    return replace(
+        budget,
+        step_s=lambda item: measure_step_s(item, device=budget.device),
+        footprint=footprint,
     )

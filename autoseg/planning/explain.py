@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoseg.planning.planners.drafts import DROPPED
+from autoseg.planning.budget import Budget
+from autoseg.planning.planners.request import DROPPED
+from autoseg.planning.planners.time_budget import estimate_step_s
 from autoseg.schema.plan import Configuration, Plan
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
@@ -36,33 +38,35 @@ def explain(plan: Plan, costs: Mapping[str, Cost]) -> str:
         "| configuration | spacing mm | patch | batch | network | parameters | memory | training |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, item in plan.configurations.items():
+    for name, configuration in plan.configurations.items():
         cost = costs.get(name)
-        spacing = " × ".join("case" if step is None else f"{step:.3g}" for step in item.spacing_mm)
-        patch = " × ".join(map(str, item.patch_size))
-        if item.num_slices > 1:
-            patch += f", {item.num_slices} slices"
+        spacing = " × ".join(
+            "case" if step is None else f"{step:.3g}" for step in configuration.spacing_mm
+        )
+        patch = " × ".join(map(str, configuration.patch_size))
+        if configuration.num_slices > 1:
+            patch += f", {configuration.num_slices} slices"
         parameters = f"{cost.parameters / 1e6:.2f} M" if cost else ""
         lines.append(
-            f"| {name} | {spacing} | {patch} | {item.batch_size} | {item.network.architecture}, "
-            f"{item.network.features[0]}–{item.network.features[-1]} features | "
-            f"{parameters} | {item.memory_bytes / 2**30:.1f} GB | {_time(item, cost)} |"
+            f"| {name} | {spacing} | {patch} | {configuration.batch_size} | {configuration.network.architecture}, "
+            f"{configuration.network.features[0]}–{configuration.network.features[-1]} features | "
+            f"{parameters} | {configuration.memory_bytes / 2**30:.1f} GB | {_time(configuration, cost)} |"
         )
-    dropped = [item for item in plan.decisions if item.value == DROPPED]
+    dropped = [configuration for configuration in plan.decisions if configuration.value == DROPPED]
     if dropped:
         lines += ["", "Not planned:", ""]
-        lines += [f"- {item.topic}: {item.reason}." for item in dropped]
+        lines += [f"- {configuration.topic}: {configuration.reason}." for configuration in dropped]
     lines += ["", "## Decisions", ""]
     lines += [
-        f"- **{item.topic}**: {item.value} – {item.reason}."
-        for item in plan.decisions
-        if item.value != DROPPED
+        f"- **{configuration.topic}**: {configuration.value} – {configuration.reason}."
+        for configuration in plan.decisions
+        if configuration.value != DROPPED
     ]
     return "\n".join(lines) + "\n"
 
 
-def _time(item: Configuration, cost: Cost | None) -> str:
-    plan = item.training
+def _time(configuration: Configuration, cost: Cost | None) -> str:
+    plan = configuration.training
     if plan.time_budget_s is not None:
         return f"{duration(plan.time_budget_s)}, about {plan.epochs * plan.steps_per_epoch} steps"
     if cost is None:
@@ -81,3 +85,27 @@ def duration(seconds: float) -> str:
                 else (f"{seconds / unit:.0f} {name}")
             )
     return f"{seconds:.0f} s"
+
+
+def costs(made: Plan, budget: Budget) -> dict[str, Cost]:
+    """What each configuration costs here; equal networks are measured once."""
+    from autoseg.costs.training_memory import count_parameters
+
+    assert budget.step_s is not None
+    found: dict[str, Cost] = {}
+    known: dict[object, float] = {}
+    for name, configuration in made.configurations.items():
+        key = (
+            configuration.network,
+            configuration.patch_size,
+            configuration.batch_size,
+            configuration.num_slices,
+        )
+        if key not in known:
+            known[key] = (
+                0.0
+                if configuration.training.time_budget_s is not None
+                else estimate_step_s(configuration, budget.step_s)
+            )
+        found[name] = Cost(parameters=count_parameters(configuration), step_s=known[key])
+    return found

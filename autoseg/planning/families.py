@@ -49,6 +49,7 @@ class Family:
         candidates: For time budgets, the best first.
         training: Changes nnU-Net's training to what the architecture needs.
         short: The same for a short schedule.
+        min_poolings: How often a patch must be large enough to be pooled.
     """
 
     spec: Callable[[Topology, int, bool], NetworkSpec]
@@ -56,6 +57,7 @@ class Family:
     candidates: tuple[Candidate, ...]
     training: Callable[[TrainingPlan], TrainingPlan]
     short: Callable[[TrainingPlan], TrainingPlan]
+    min_poolings: int = 0
 
 
 def short_training(training: TrainingPlan) -> TrainingPlan:
@@ -269,6 +271,7 @@ FAMILIES: Registry[Family] = Registry(
             candidates=_candidates((48, 32, 16), 800),
             training=_transformer_training(1e-4),
             short=_short_transformer_training(1e-3),
+            min_poolings=2,
         ),
         "dformer": Family(
             spec=dformer_spec,
@@ -283,6 +286,7 @@ FAMILIES: Registry[Family] = Registry(
             candidates=_candidates((864, 396, 192), 1000),
             training=_transformer_training(3e-4),
             short=_short_transformer_training(1e-3),
+            min_poolings=1,
         ),
     },
     plural="families",

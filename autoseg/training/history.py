@@ -5,50 +5,10 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from autoseg.schema.epoch import Epoch
 from autoseg.schema.serialise import atomic_path, write_text
-
-
-@dataclass(frozen=True, kw_only=True)
-class Epoch:
-    """One epoch.
-
-    Attributes:
-        epoch: Number, from 1.
-        step: Optimiser steps so far.
-        elapsed_s: Seconds of training so far.
-        learning_rate: At the end of the epoch.
-        train_loss: Mean over the epoch.
-        val_loss: Mean over the validation patches.
-        val_dice: Dice over the validation patches per class; None where a class did not occur.
-    """
-
-    epoch: int
-    step: int
-    elapsed_s: float
-    learning_rate: float
-    train_loss: float
-    val_loss: float
-    val_dice: tuple[float | None, ...]
-
-    @property
-    def mean_dice(self) -> float | None:
-        """Mean over the classes that occurred."""
-        known = [value for value in self.val_dice if value is not None]
-        return sum(known) / len(known) if known else None
-
-
-def to_rows(history: Sequence[Epoch]) -> list[dict[str, Any]]:
-    """Plain form for a checkpoint."""
-    return [asdict(epoch) for epoch in history]
-
-
-def from_rows(rows: Sequence[dict[str, Any]]) -> list[Epoch]:
-    """Inverse of `to_rows`."""
-    return [Epoch(**{**row, "val_dice": tuple(row["val_dice"])}) for row in rows]
 
 
 def write_csv(path: Path, history: Sequence[Epoch], class_names: Sequence[str]) -> None:

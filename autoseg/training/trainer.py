@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
 import logging
 import math
+import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,31 +17,36 @@ from torch import Tensor
 from tqdm import tqdm
 
 from autoseg.architectures import build_network
-from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
+from autoseg.checkpoint import (
+    Checkpoint,
+    Provenance,
+    TrainingState,
+    load_checkpoint,
+    save_checkpoint,
+)
 from autoseg.errors import AutosegError, UsageError
-from autoseg.losses import LOSSES
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.optimiser import SCHEDULES, build_optimiser, set_learning_rate
 from autoseg.precision import Precision, memory_format
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store
+from autoseg.schema.epoch import Epoch
 from autoseg.schema.plan import Configuration
-from autoseg.training import history as records
+from autoseg.training import history
 from autoseg.training.batches import Batch, BatchMaker, prefetch
-from autoseg.training.history import Epoch
-from autoseg.training.optimiser import SCHEDULES, build_optimiser, set_learning_rate
+from autoseg.training.clock import Clock
 from autoseg.training.patches import PatchSampler
+from autoseg.training.scoring import BestScore, PatchScorer
+from autoseg.training.weight_average import WeightAverage
 from autoseg.workspace import Run
 
 logger = logging.getLogger(__name__)
 
-VALIDATION_SEED = 1_000_003
-MAX_VALIDATION_BATCHES = 50
-VALIDATION_BATCH = {2: 8, 3: 2}
-VALIDATION_SHARE = 0.03
-"""Share of a time budget that one validation may take."""
 PLOT_EVERY_S = 60.0
-FINISH_RESERVE_S = 2.0
-"""Seconds of a time budget that are kept for the last validation, checkpoint and plot."""
+SLOW = 2.0
+"""A timed training that makes so many times fewer steps than planned says so."""
+_BAR = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +61,8 @@ class Task:
         provenance: For the model file; steps and score are filled in.
         run: Where everything is written.
         previous_store: Predictions of the previous stage, for configurations that have one.
+        replaced: Folder of an earlier training, which goes once this one has a checkpoint.
+        initial_weights: State dict to start from instead of random weights.
     """
 
     configuration: Configuration
@@ -63,6 +72,8 @@ class Task:
     provenance: Provenance
     run: Run
     previous_store: StageStore | None = None
+    replaced: Path | None = None
+    initial_weights: Mapping[str, Tensor] | None = None
 
 
 class Trainer:
@@ -84,129 +95,133 @@ class Trainer:
         network = build_network(
             configuration.network, configuration.in_channels, configuration.labels.num_outputs
         )
+        if task.initial_weights is not None:
+            network.load_state_dict(task.initial_weights)
         self.memory_format = memory_format(self.device, configuration.dimensions)
         self.network = network.to(self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.network) if self.plan.weight_average else None
+        decay = self.plan.weight_average
+        self.average = WeightAverage(self.network, decay) if decay else None
         self.optimiser = build_optimiser(self.network, self.plan)
-        loss = LOSSES[self.plan.loss](batch_dice=self.plan.batch_dice)
-        self.loss = DeepSupervision(loss)
+        self.loss = DeepSupervision(build_loss(self.plan))
         self.precision = Precision(self.device)
+        self.clock = Clock(self.plan)
+        self.best = BestScore()
         self.history: list[Epoch] = []
         self.step = 0
-        self.elapsed_before = 0.0
-        self.best_score = -math.inf
-        self.smoothed: float | None = None
 
     def resume(self) -> None:
         """Goes on from the last checkpoint of the run.
 
+        What an interruption between two files left behind (the table, the best model) is completed.
+
         Raises:
-            UsageError: The configuration has changed since.
+            UsageError: The configuration has changed since, or the checkpoint is a finished model.
         """
-        checkpoint = load_checkpoint(self.task.run.last)
+        run = self.task.run
+        checkpoint = load_checkpoint(run.last)
         if checkpoint.configuration != self.task.configuration:
             raise UsageError(
-                f"{self.task.run.last}: was trained with another configuration. "
+                f"{run.last}: was trained with another configuration. "
                 "Start anew with --overwrite, or resume without new options."
             )
         state = checkpoint.training
-        self.network.load_state_dict(state["weights"])
+        if state is None:
+            raise UsageError(f"{run.last}: holds no state of a training. Start with --overwrite.")
+        self.network.load_state_dict(state.weights)
         if self.average is not None:
-            self.average.load_state_dict(checkpoint.weights)
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.precision.load_state(state["scaler"])
-        self.history = records.from_rows(state["history"])
-        self.step = state["step"]
-        self.elapsed_before = state["elapsed_s"]
-        self.best_score = state["best_score"]
-        self.smoothed = state["smoothed"]
-        torch.set_rng_state(state["random"])
+            self.average.network.load_state_dict(checkpoint.weights)
+        self.optimiser.load_state_dict(state.optimiser)
+        self.precision.load_state(state.scaler)
+        self.history = list(state.history)
+        self.step = state.step
+        self.clock = Clock(self.plan, state.elapsed_s)
+        self.best = BestScore(state.best_score, state.smoothed)
+        torch.set_rng_state(state.random)
+        if state.is_best:
+            save_checkpoint(run.best, replace(checkpoint, training=None))
+        self._write_history()
         logger.info("Resumed after epoch %d, step %d.", len(self.history), self.step)
 
-    def fit(self, started: float | None = None) -> Checkpoint:
-        """Trains to the end of the schedule.
-
-        Args:
-            started: `time.perf_counter()` when the budget began, now where it is None.
+    def fit(self) -> Checkpoint:
+        """Trains to the end of the schedule; a time budget begins now.
 
         Returns:
             The final model, which is also written to the run's folder.
         """
-        self.started = time.perf_counter() if started is None else started
-        task = self.task
-        sampler = PatchSampler(
-            task.store, task.train_cases, task.configuration, task.previous_store
+        self.clock.start()
+        task, configuration = self.task, self.task.configuration
+        sampler = PatchSampler(task.store, task.train_cases, configuration, task.previous_store)
+        maker = BatchMaker(sampler, configuration, self.device, augment=True)
+        scorer = PatchScorer(
+            configuration,
+            task.store,
+            task.val_cases or task.train_cases,
+            task.previous_store,
+            device=self.device,
+            workers=self.workers,
         )
-        maker = BatchMaker(sampler, self.task.configuration, self.device, augment=True)
         last_plot = -math.inf
-        total = 100.0
-        with tqdm(total=total, desc="Training", unit="%", bar_format=_BAR, disable=None) as bar:
-            while not self._is_finished():
-                row = self._epoch(maker, bar)
+        with tqdm(total=100.0, desc="Training", unit="%", bar_format=_BAR, disable=None) as bar:
+            while not self.clock.is_finished(len(self.history)):
+                row = self._epoch(maker, scorer, bar)
                 self.history.append(row)
-                is_best = self._update_best(row)
-                self._save(is_best=is_best)
+                self._save(is_best=self.best.update(row.mean_dice))
                 if time.perf_counter() - last_plot > PLOT_EVERY_S:
                     last_plot = time.perf_counter()
                     self._plot()
                 self._report(row)
         self._plot()
-        final = self._checkpoint(with_state=False)
-        save_checkpoint(self.task.run.final, final)
-        logger.info("Trained %d steps in %.1f s.", self.step, self.elapsed())
+        final = self._checkpoint(None)
+        save_checkpoint(task.run.final, final)
+        logger.info("Trained %d steps in %.1f s.", self.step, self.clock.elapsed_s())
+        self._compare_with_plan()
         return final
 
-    def elapsed(self) -> float:
-        """Seconds of training so far, those before an interruption included."""
-        return self.elapsed_before + time.perf_counter() - self.started
+    def _compare_with_plan(self) -> None:
+        """Says where a time budget held far fewer steps than the plan expected."""
+        planned = self.plan.epochs * self.plan.steps_per_epoch
+        if self.clock.is_timed and self.step * SLOW < planned:
+            logger.warning(
+                "The plan expected %d steps in this time and %d were made: the machine was busy, "
+                "or is slower than the one that planned. The model has learnt less than it could; "
+                "train anew with --overwrite and a longer --time-budget, or on a quiet machine.",
+                planned,
+                self.step,
+            )
 
-    def _is_finished(self) -> bool:
-        budget = self.plan.time_budget_s
-        if budget is None:
-            return len(self.history) >= self.plan.epochs
-        return bool(self.history) and self._time_left() <= 0
+    def _epoch(self, maker: BatchMaker, scorer: PatchScorer, bar: tqdm[Any]) -> Epoch:
+        train_loss, rate = self._train_epoch(maker, bar)
+        if not math.isfinite(train_loss):
+            raise AutosegError(
+                f"The training loss is {train_loss} after step {self.step}: the training diverged. "
+                "Start anew with --overwrite and a lower learning_rate in plan.yaml."
+            )
+        model = self.average.network if self.average else self.network
+        val_loss, val_dice = scorer.score(model, self.loss.loss, self.precision, self.clock)
+        return Epoch(
+            epoch=len(self.history) + 1,
+            step=self.step,
+            elapsed_s=self.clock.elapsed_s(),
+            learning_rate=rate,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            val_dice=val_dice,
+        )
 
-    def _time_left(self) -> float:
-        """Seconds until the last step of a time budget must have ended."""
-        assert self.plan.time_budget_s is not None
-        reserve = min(FINISH_RESERVE_S, 0.05 * self.plan.time_budget_s)
-        return self.plan.time_budget_s - reserve - self.elapsed()
-
-    def _slice_is_over(self) -> bool:
-        """Whether this epoch's slice of a time budget has passed."""
-        assert self.plan.time_budget_s is not None
-        share = (len(self.history) + 1) / self.plan.epochs
-        return self.elapsed() >= share * self.plan.time_budget_s
-
-    def _is_late(self, begun: float) -> bool:
-        """Whether a validation that began then has used its share of a time budget."""
-        budget = self.plan.time_budget_s
-        return budget is not None and time.perf_counter() - begun > VALIDATION_SHARE * budget
-
-    def _progress(self, step_in_epoch: int) -> float:
-        """Progress of the schedule, 0 … 1, by the clock under a time budget."""
-        if self.plan.time_budget_s is not None:
-            return min(1.0, max(0.0, 1 - self._time_left() / self.plan.time_budget_s))
-        if self.plan.schedule == "poly":  # nnU-Net changes the rate once per epoch
-            return len(self.history) / self.plan.epochs
-        total = self.plan.epochs * self.plan.steps_per_epoch
-        return min(1.0, (len(self.history) * self.plan.steps_per_epoch + step_in_epoch) / total)
-
-    def _epoch(self, maker: BatchMaker, bar: tqdm[Any]) -> Epoch:
+    def _train_epoch(self, maker: BatchMaker, bar: tqdm[Any]) -> tuple[float, float]:
+        """Trains an epoch; returns its mean loss and the last learning rate."""
         self.network.train()
-        number = len(self.history)
-        seed = self.task.configuration.seed
+        number, seed = len(self.history), self.task.configuration.seed
         # Under a time budget epochs are equal slices of the time, however many steps they hold.
-        timed = self.plan.time_budget_s is not None
+        timed = self.clock.is_timed
         indices = itertools.count() if timed else range(self.plan.steps_per_epoch)
         batches = prefetch(maker, ((seed, number, index) for index in indices), self.workers)
         losses: list[Tensor] = []
-        rate = 0.0
-        slowest = 0.0
+        rate = slowest = 0.0
         schedule = SCHEDULES[self.plan.schedule]
         for index, batch in enumerate(batches):
             begun = time.perf_counter()
-            progress = self._progress(index)
+            progress = self.clock.progress(number, index)
             rate = self.plan.learning_rate * schedule(progress)
             set_learning_rate(self.optimiser, rate)
             losses.append(self._train_step(batch))
@@ -215,25 +230,10 @@ class Trainer:
                 losses[-1].item()  # waits for the device, so that the clock sees its work
             bar.update(100 * progress - bar.n)
             slowest = max(slowest, time.perf_counter() - begun)
-            if timed and (self._slice_is_over() or self._time_left() < slowest):
+            if self.clock.epoch_is_over(number, slowest):
                 break
         batches.close()
-        train_loss = float(torch.stack(losses).mean())
-        if not math.isfinite(train_loss):
-            raise AutosegError(
-                f"The training loss is {train_loss} after step {self.step}: the training diverged. "
-                "Start anew with --overwrite and a lower learning_rate in plan.yaml."
-            )
-        val_loss, val_dice = self._validate()
-        return Epoch(
-            epoch=number + 1,
-            step=self.step,
-            elapsed_s=self.elapsed(),
-            learning_rate=rate,
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_dice=val_dice,
-        )
+        return float(torch.stack(losses).mean()), rate
 
     def _train_step(self, batch: Batch) -> Tensor:
         self.optimiser.zero_grad(set_to_none=True)
@@ -244,67 +244,49 @@ class Trainer:
             loss: Tensor = self.loss(logits, batch.target, batch.valid_mask)
         self.precision.step(loss, self.optimiser, self.network, self.plan.gradient_clip)
         if self.average is not None:
-            # Young averages forget fast, so that the random start does not linger.
-            decay = min(self.plan.weight_average, (1 + self.step) / (10 + self.step))
-            with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(self.average.parameters()), list(self.network.parameters()), 1 - decay
-                )
+            self.average.update(self.network, self.step)
         return loss.detach()
-
-    @torch.inference_mode()
-    def _validate(self) -> tuple[float, tuple[float | None, ...]]:
-        """Loss and Dice over a fixed set of validation patches."""
-        configuration = self.task.configuration
-        cases = self.task.val_cases or self.task.train_cases
-        sampler = PatchSampler(self.task.store, cases, configuration, self.task.previous_store)
-        batch_size = min(configuration.batch_size, VALIDATION_BATCH[configuration.dimensions])
-        small = replace(configuration, batch_size=batch_size)
-        maker = BatchMaker(sampler, small, self.device, augment=False)
-        count = min(MAX_VALIDATION_BATCHES, max(1, self.plan.steps_per_epoch // 5))
-        begun = time.perf_counter()
-        model = (self.average or self.network).eval()
-        losses, counts = (
-            [],
-            torch.zeros(3, len(configuration.labels.class_names), dtype=torch.float64),
-        )
-        seeds = [(configuration.seed, VALIDATION_SEED, index) for index in range(count)]
-        batches = prefetch(maker, seeds, self.workers)
-        for batch in batches:
-            with self.precision.autocast():
-                logits = model(batch.image.contiguous(memory_format=self.memory_format))
-                losses.append(float(self.loss.loss(logits[0], batch.target, batch.valid_mask)))
-            counts += confusion(logits[0], batch, configuration.labels.has_regions).cpu()
-            if self._is_late(begun):
-                break
-        batches.close()
-        both, predicted, reference = counts.tolist()
-        dice = tuple(
-            2 * hit / (have + want) if have + want else None
-            for hit, have, want in zip(both, predicted, reference, strict=True)
-        )
-        return sum(losses) / len(losses), dice
-
-    def _update_best(self, row: Epoch) -> bool:
-        """Smooths the validation Dice as nnU-Net does; epochs without a score change nothing."""
-        score = row.mean_dice
-        if score is None:
-            return False
-        self.smoothed = score if self.smoothed is None else 0.9 * self.smoothed + 0.1 * score
-        if self.smoothed <= self.best_score:
-            return False
-        self.best_score = self.smoothed
-        return True
 
     def _save(self, *, is_best: bool) -> None:
         run = self.task.run
-        save_checkpoint(run.last, self._checkpoint(with_state=True))
+        save_checkpoint(run.last, self._checkpoint(self._state(is_best=is_best)))
+        if self.task.replaced is not None:
+            shutil.rmtree(self.task.replaced, ignore_errors=True)
         if is_best:
-            save_checkpoint(run.best, self._checkpoint(with_state=False))
-        records.write_csv(run.history, self.history, self.task.configuration.labels.class_names)
+            save_checkpoint(run.best, self._checkpoint(None))
+        self._write_history()
+
+    def _state(self, *, is_best: bool) -> TrainingState:
+        return TrainingState(
+            weights=self.network.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            scaler=self.precision.state(),
+            history=tuple(self.history),
+            step=self.step,
+            elapsed_s=self.clock.elapsed_s(),
+            best_score=self.best.best,
+            smoothed=self.best.smoothed,
+            is_best=is_best,
+            random=torch.get_rng_state(),
+        )
+
+    def _checkpoint(self, state: TrainingState | None) -> Checkpoint:
+        model = self.average.network if self.average else self.network
+        score = self.history[-1].mean_dice if self.history else None
+        return Checkpoint(
+            configuration=self.task.configuration,
+            weights=model.state_dict(),
+            provenance=replace(self.task.provenance, steps=self.step, val_dice=score),
+            training=state,
+        )
+
+    def _write_history(self) -> None:
+        names = self.task.configuration.labels.class_names
+        history.write_csv(self.task.run.history, self.history, names)
 
     def _plot(self) -> None:
-        records.plot(self.task.run.plot, self.history, self.task.configuration.labels.class_names)
+        names = self.task.configuration.labels.class_names
+        history.plot(self.task.run.plot, self.history, names)
 
     def _report(self, row: Epoch) -> None:
         dice = "–" if row.mean_dice is None else f"{row.mean_dice:.4f}"
@@ -318,47 +300,3 @@ class Trainer:
             row.val_loss,
             dice,
         )
-
-    def _checkpoint(self, *, with_state: bool) -> Checkpoint:
-        model = self.average or self.network
-        training: dict[str, Any] = {}
-        if with_state:
-            training = {
-                "weights": self.network.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "scaler": self.precision.state(),
-                "history": records.to_rows(self.history),
-                "step": self.step,
-                "elapsed_s": self.elapsed(),
-                "best_score": self.best_score,
-                "smoothed": self.smoothed,
-                "random": torch.get_rng_state(),
-            }
-        score = self.history[-1].mean_dice if self.history else None
-        return Checkpoint(
-            configuration=self.task.configuration,
-            weights=model.state_dict(),
-            provenance=replace(self.task.provenance, steps=self.step, val_dice=score),
-            training=training,
-        )
-
-
-_BAR = "{desc}: {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}{postfix}]"
-
-
-def confusion(logits: Tensor, batch: Batch, has_regions: bool) -> Tensor:
-    """Voxels that are [in both, predicted, in the reference], each per foreground class: [3, c]."""
-    if has_regions:
-        predicted, reference = logits > 0, batch.target.bool()
-    else:
-        classes = torch.arange(1, logits.shape[1], device=logits.device)
-        shape = [1, -1] + [1] * (logits.ndim - 2)
-        predicted = logits.argmax(1)[:, None] == classes.view(shape)
-        reference = batch.target[:, None] == classes.view(shape)
-    if batch.valid_mask is not None:
-        valid = batch.valid_mask[:, None]
-        predicted, reference = predicted & valid, reference & valid
-    axes = [0, *range(2, logits.ndim)]
-    return torch.stack(
-        [(predicted & reference).sum(axes), predicted.sum(axes), reference.sum(axes)]
-    ).double()

@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from autoseg.planning.session import load_plan
+from autoseg.costs.training_memory import count_parameters
+from autoseg.planned import load_plan
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration
-from autoseg.training.footprint import count_parameters
 from autoseg.workspace import Workspace
 
 USUAL = (

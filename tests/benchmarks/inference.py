@@ -29,11 +29,11 @@ import torch
 
 from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance
-from autoseg.inference import restore
-from autoseg.inference.assemble import Part, assemble_labels, find_windows
-from autoseg.inference.restore import ArraySource
+from autoseg.datasets.recipes import load_recipe
+from autoseg.inference.streaming import grid_planes
+from autoseg.inference.streaming.grid_planes import ArraySource
+from autoseg.inference.streaming.label_map import Part, assemble_labels, find_windows
 from autoseg.interop.nnunet_export import export_nnunet
-from autoseg.planning.recipes import load_recipe
 from autoseg.preprocessing.case import Restoration
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training
@@ -116,7 +116,7 @@ def make_model(folder: Path) -> None:
     )
     weights = network.state_dict()
     model = Checkpoint(configuration=configuration, weights=weights, provenance=provenance)
-    export_nnunet({"0": model}, folder, overwrite=True)
+    export_nnunet({"0": model}, folder)
 
 
 def make_image(source: Path, target: Path, shape: tuple[int, int, int]) -> None:
@@ -246,7 +246,7 @@ def compare_restoring(arguments: argparse.Namespace) -> None:
     part = Part(source=ArraySource(logits), restoration=restoration)
     started = time.perf_counter()
     ours = assemble_labels(
-        part, scheme, restore.values_of_winners(scheme), find_windows([part], scheme)
+        part, scheme, grid_planes.label_values(scheme), find_windows([part], scheme)
     )
     seconds = time.perf_counter() - started
     print(f"{scheme.num_outputs} channels, {' × '.join(map(str, low))} → {x} × {y} × {z}")

@@ -12,7 +12,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from autoseg.planning.session import load_plan
+from autoseg.planned import load_plan
 from autoseg.schema import serialise
 from autoseg.workspace import Workspace
 from tests.benchmarks.configurations import run

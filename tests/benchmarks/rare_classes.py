@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
-from autoseg.planning.session import load_plan
+from autoseg.planned import load_plan
 from autoseg.schema import serialise
 from autoseg.workspace import Workspace
 from dataset_conversion import DatasetWriter

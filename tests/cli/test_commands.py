@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from autoseg.cli import umbrella
-from autoseg.images import read_image
+from autoseg.images.files import read_image
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration, Plan
 from tests.conftest import write_dataset
@@ -125,7 +125,8 @@ def test_planning_again_keeps_the_earlier_plan(planned, capsys):
         "3d_fullres",
     }
     assert umbrella.main([*plan, "--folds", "3"]) == 2
-    assert "has 2 folds, not 3" in capsys.readouterr().err
+    assert "--num-folds 3: " in (error := capsys.readouterr().err)
+    assert "splits_final.json has 2. Models have learnt from these folds" in error
 
 
 @pytest.mark.parametrize(

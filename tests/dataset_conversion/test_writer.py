@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from autoseg.planning.dataset import read_dataset
+from autoseg.datasets.folder import read_dataset
 from dataset_conversion import DatasetWriter
 from dataset_conversion.synthetic import write_synthetic
 

@@ -12,21 +12,22 @@ import torch
 from autoseg import pipeline
 from autoseg.checkpoint import save_checkpoint
 from autoseg.cli import predict as command
+from autoseg.costs import prediction_memory
 from autoseg.errors import UsageError
-from autoseg.images import read_case, read_image
-from autoseg.inference import memory, restore, stream
-from autoseg.inference.assemble import find_windows
+from autoseg.images.files import read_case, read_image
 from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.predictor import Predictor
-from autoseg.inference.roi import RegionOfInterest
+from autoseg.inference.region_of_interest import RegionOfInterest
+from autoseg.inference.streaming import grid_planes, tile_stream
+from autoseg.inference.streaming.label_map import find_windows
 from autoseg.preprocessing.case import preprocess_array
 from autoseg.schema.geometry import geometry_differences
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import NetworkSpec
-from tests import plain
 from tests.conftest import REGIONS, SCHEME, make_geometry
 from tests.inference.test_predictor import model, noise, write
+from tests.tools import plain
 
 MANY = LabelScheme(
     classes=tuple(LabelClass(name=f"c{value}", values=(value,)) for value in range(1, 20))
@@ -83,8 +84,8 @@ def plain_labels(checkpoint, image, geometry):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    monkeypatch.setattr(stream, "VOXELS_AT_A_TIME", 2**13)
-    monkeypatch.setitem(restore.VOXELS_AT_A_TIME, "cpu", 500)
+    monkeypatch.setattr(tile_stream, "VOXELS_AT_A_TIME", 2**13)
+    monkeypatch.setitem(grid_planes.VOXELS_AT_A_TIME, "cpu", 500)
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -110,7 +111,7 @@ def test_memory_changes_no_voxel(kind, monkeypatch):
         return seen[-1]
 
     def predict(sums):
-        monkeypatch.setattr(memory, "left_for_sums", lambda *_: sums)
+        monkeypatch.setattr(prediction_memory, "left_for_sums", lambda *_: sums)
         predictor = Predictor(models, Options())
         without = predictor.predict_array(image, geometry)
         found = predictor.predict_array(image, geometry, probabilities=True)
@@ -228,7 +229,7 @@ def test_a_cropped_geometry_is_where_the_voxels_were(tmp_path):
 def test_a_region_that_is_not_found_means_the_whole_image():
     image, geometry = noise(1, 30, 44, 40), make_geometry((30, 44, 40))
     region = RegionOfInterest(Finder(found=False), ["1"])
-    assert region.find(image, geometry) == restore.whole(geometry.shape)
+    assert region.find(image, geometry) == grid_planes.whole(geometry.shape)
     with pytest.raises(UsageError, match="the coarse model has no such label"):
         RegionOfInterest(Finder(found=True), ["spleens"])
 

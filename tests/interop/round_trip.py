@@ -17,8 +17,8 @@ import SimpleITK as sitk
 import torch
 
 from autoseg import pipeline
+from autoseg.datasets.file_names import input_cases
 from autoseg.inference.models import find_models, read_any
-from autoseg.raw_format import input_cases
 
 
 def theirs(folder: Path, cases: dict[str, tuple[Path, ...]], out: Path, *, mirroring: bool) -> None:

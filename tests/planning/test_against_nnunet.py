@@ -10,8 +10,8 @@ from autoseg.errors import InputError
 from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.request import Request
 from tests.conftest import ROOT
-from tests.planning.nnunet_files import dataset_of, fingerprint_of
 from tests.planning.test_planners import BUDGET
+from tests.tools.nnunet_files import dataset_of, fingerprint_of
 
 FOLDER = ROOT / "plans" / "golden" / "nnunet"
 FILES = sorted(FOLDER.glob("*.json"))

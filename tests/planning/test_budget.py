@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from autoseg.costs.machine import find_device
 from autoseg.errors import UsageError
-from autoseg.planning.budget import find_device, make_budget, parse_duration, parse_memory
+from autoseg.planning.budget import make_budget, parse_duration, parse_memory
 
 
 @pytest.mark.parametrize(

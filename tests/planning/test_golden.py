@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from autoseg.datasets.fingerprint import make_fingerprint
+from autoseg.datasets.folder import label_scheme_from, read_dataset
 from autoseg.planning.budget import Budget
-from autoseg.planning.dataset import label_scheme_from, read_dataset
-from autoseg.planning.fingerprint import make_fingerprint
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.request import Request
 from autoseg.schema import serialise

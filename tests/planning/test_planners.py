@@ -11,14 +11,15 @@ from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import FAMILIES
 from autoseg.planning.planners.auto import plan_auto
-from autoseg.planning.planners.clock import fit_to_time, work_of
 from autoseg.planning.planners.nnunet import plan_nnunet
+from autoseg.planning.planners.orientation import turned_layout
 from autoseg.planning.planners.request import Request
+from autoseg.planning.planners.time_budget import fit_to_time, work_of
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import IntensityStatistics
-from tests.planning.nnunet_files import dataset_of, fingerprint_of
+from tests.tools.nnunet_files import dataset_of, fingerprint_of
 
 GIGABYTE = 2**30
 BUDGET = Budget(device="cpu", memory_bytes=16 * GIGABYTE, time_s=None)
@@ -151,6 +152,39 @@ def test_mirrored_axes_follow_the_transposition():
 def test_mixed_orientations_are_brought_to_one():
     plan = plan_auto(*made_up(orientations=("LPS", "RAS")), BUDGET, Request())
     assert plan.configurations["3d_fullres"].orientation == "LPS"
+
+
+@pytest.mark.parametrize("planner", [plan_auto, plan_nnunet])
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PIR"])
+def test_the_plan_holds_the_orientation_that_all_cases_share(planner, orientation):
+    sizes = {"shape": (40, 56, 60), "spacing": (1.0, 1.0, 2.5)}
+    plain = planner(*made_up(**sizes), BUDGET, Request()).configurations
+    made = planner(*made_up(**sizes, orientations=(orientation,)), BUDGET, Request()).configurations
+    assert {item.orientation for item in made.values()} == {orientation}
+    # Nothing else changes: these are the axes as they are stored.
+    back = {name: replace(item, orientation="LPS") for name, item in made.items()}
+    assert back == plain
+
+
+def test_nnunets_plan_of_mixed_orientations_leaves_them_as_they_are():
+    plan = plan_nnunet(*made_up(orientations=("LPS", "RAS")), BUDGET, Request())
+    assert {item.orientation for item in plan.configurations.values()} == {None}
+
+
+def test_two_dimensional_images_have_no_orientation():
+    dataset, fingerprint = made_up(shape=(1, 128, 128), spacing=(999.0, 1.0, 1.0))
+    for planner in (plan_auto, plan_nnunet):
+        (item,) = planner(dataset, fingerprint, BUDGET, Request()).configurations.values()
+        assert item.orientation is None
+
+
+def test_a_layout_is_that_of_the_turned_axes():
+    _, fingerprint = made_up(orientations=("RAS",), layout=(0.1, 0.2, 0.3))
+    fingerprint = replace(fingerprint, layout=(0.7, 0.8, 0.9))
+    assert turned_layout(fingerprint, "RAS") == (0.7, 0.8, 0.9)
+    assert turned_layout(fingerprint, "LPS") == (0.1, 0.2, 0.3)
+    # x grows to the back, y down, z to the right; layout_lps is of up, back and left.
+    assert turned_layout(fingerprint, "PIR") == (0.3, 0.1, 0.2)
 
 
 def test_2d_images_have_no_3d_configuration():

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
 from autoseg.planning.measures import measures_of, target_spacing, transposition
-from autoseg.planning.memory import BASE_BYTES
-from autoseg.planning.planners.clock import USABLE, fit_to_time, set_schedule, work_of
-from autoseg.planning.planners.drafts import (
-    Drafter,
-    Grid,
-    fits,
-    make_grid,
-    wanted_configurations,
-)
+from autoseg.planning.planners.drafts import Drafter, Grid, fits, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
+from autoseg.planning.planners.memory_budget import MemoryBudget
 from autoseg.planning.planners.multipath import FUSION_SHARE, plan_fusion, plan_paths
 from autoseg.planning.planners.nnunet import drop_cascade
+from autoseg.planning.planners.orientation import choose_orientation, turned_layout
+from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
-from autoseg.planning.planners.request import Request, Wanted
-from autoseg.planning.planners.slices import count_slices, find_planes
+from autoseg.planning.planners.request import (
+    DROPPED,
+    Request,
+    Wanted,
+    wanted_configurations,
+)
+from autoseg.planning.planners.time_budget import USABLE, fit_to_time, set_schedule
+from autoseg.planning.topology import initial_patch, make_topology
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Decision, Plan
@@ -42,11 +43,7 @@ EVERYTHING = (
     *(f"3d_fullres_{name}" for name in TRANSFORMERS),
 )
 EVERYTHING_2D = ("2d", *(f"2d_{name}" for name in TRANSFORMERS))
-FIT_ATTEMPTS = 4
 MIN_FUSION_PATCH = 16
-MIN_PATCH, SMALLEST_PATCH = 24, 16
-"""Voxels below which no axis of a patch is shortened: before and after the network is narrowed."""
-SHRINK, MAX_SHRINKS = 0.93, 60
 
 
 def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, request: Request) -> Plan:
@@ -58,19 +55,15 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
     """
     if request.network is not None:
         find_preset(request.network)
-    orientations = {record.orientation for record in fingerprint.cases.values()}
     recipe = request.recipe
-    orientation: Literal["LPS", "RAS"] | None = "LPS" if len(orientations) > 1 else None
-    if recipe is not None and recipe.orientation is not None:
-        orientation = recipe.orientation
-    canonical = orientation is not None
-    measures = measures_of(dataset, fingerprint, canonical=canonical)
+    orientation, orientation_reason = choose_orientation(fingerprint, recipe)
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, spacing_reason = target_spacing(measures)
     if recipe is not None and recipe.spacing_mm is not None:
         spacing, spacing_reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions = [
-        _orientation(orientations, orientation),
+        orientation_reason,
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -82,7 +75,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
             reason="the axis with the largest spacing comes first",
         ),
     ]
-    layout = fingerprint.layout_lps if canonical else fingerprint.layout
+    layout = turned_layout(fingerprint, orientation)
     if recipe is not None and not recipe.mirror:
         mirrored: tuple[int, ...] = ()
         decisions.append(Decision(topic="mirroring", value="no", reason="the recipe's"))
@@ -108,11 +101,13 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         mirrored=mirrored,
         rare=_has_rare_classes(fingerprint, decisions),
     )
+    grid = make_grid(measures, spacing, transpose)
     bench = _Workbench(
         drafter=drafter,
         budget=budget,
-        grid=make_grid(measures, spacing, transpose),
-        planes=find_planes(fingerprint, transpose, canonical=canonical),
+        grid=grid,
+        memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid, decisions=decisions),
+        planes=find_planes(orientation or "LPS", transpose),
         decisions=decisions,
         made={},
     )
@@ -134,6 +129,7 @@ class _Workbench:
         drafter: Drafts them.
         budget: What they are fitted to.
         grid: The cases at the target spacing.
+        memory: Fits them to it.
         planes: Plane → axis of the transposed image that it cuts.
         decisions: Reasons are added here.
         made: Configurations are added here.
@@ -142,23 +138,18 @@ class _Workbench:
     drafter: Drafter
     budget: Budget
     grid: Grid
+    memory: MemoryBudget
     planes: dict[str, int]
     decisions: list[Decision]
     made: dict[str, Configuration]
-
-    @property
-    def memory_bytes(self) -> int:
-        """What a training may take: all that was named, or no more than the preset needs."""
-        if self.drafter.request.memory:
-            return self.budget.memory_bytes
-        reference = int(self.drafter.preset.reference_gb * GIGABYTE)
-        return min(self.budget.memory_bytes, reference)
 
     def plan_all(self, wanted: list[Wanted]) -> None:
         """Plans everything that is wanted."""
         names = [item.name for item in wanted]
         cascade = {"3d_lowres", "3d_cascade_fullres"}
         for item in wanted:
+            if item.architecture is not None and self._is_too_small(item):
+                continue
             if item.base in ("2d", "2.5d"):
                 self.made[item.name] = self._slices(item)
             elif item.base == "multipath_2.5d":
@@ -168,8 +159,31 @@ class _Workbench:
         if cascade & set(names):
             self._cascade(names)
 
+    def _slice_axis(self, item: Wanted) -> int:
+        return 0 if item.plane is None else self.planes[item.plane]
+
+    def _is_too_small(self, item: Wanted) -> bool:
+        """Whether images are too small for an architecture, which is written down.
+
+        Raises:
+            InputError: It was asked for by name.
+        """
+        architecture = str(item.architecture)
+        axes = [axis for axis in range(3) if item.dimensions == 3 or axis != self._slice_axis(item)]
+        spacing = [self.grid.spacing[axis] for axis in axes]
+        shape = [self.grid.shape[axis] for axis in axes]
+        poolings = len(make_topology(spacing, initial_patch(spacing, shape)).strides) - 1
+        if poolings >= find_family(architecture).min_poolings:
+            return False
+        size = " × ".join(f"{value:.0f}" for value in shape)
+        reason = f"the images, {size} voxels, are too small for {architecture}"
+        if item.name in self.drafter.request.configurations:
+            raise InputError(f"--configurations {item.name}: {reason}. Choose {item.base}.")
+        self.decisions.append(Decision(topic=item.name, value=DROPPED, reason=reason))
+        return True
+
     def _slices(self, item: Wanted) -> Configuration:
-        axis = 0 if item.plane is None else self.planes[item.plane]
+        axis = self._slice_axis(item)
         count = count_slices(self.grid.spacing, axis) if item.base == "2.5d" else 1
         if count > 1:
             self.decisions.append(
@@ -205,7 +219,7 @@ class _Workbench:
         """Low resolution and second stage, where a patch sees too little of a case."""
         fullres = Wanted(name="3d_fullres", base="3d_fullres")
         by_memory = self._volumes(fullres, self.grid, fit_time=False)
-        reference = self._reference_like(by_memory)
+        reference = self.memory.reference_like(by_memory)
         grids = [self.grid]
 
         def draft(grid: Grid) -> Configuration:
@@ -221,7 +235,7 @@ class _Workbench:
             Decision(topic="3d_lowres: spacing", value=f"{spacing} mm", reason=reason)
         )
         if self.budget.time_s is None:
-            lowres = self._fit_memory(
+            lowres = self.memory.fit(
                 lowres,
                 lambda size, width: self.drafter.draft("3d_lowres", grids[-1], size, width=width),
                 reference,
@@ -241,9 +255,11 @@ class _Workbench:
 
         def plan_path(path: str, axis: int) -> Configuration:
             def draft(reference: float, width: int | None) -> Configuration:
-                item = self.drafter.draft(path, self.grid, reference, slice_axis=axis, width=width)
+                configuration = self.drafter.draft(
+                    path, self.grid, reference, slice_axis=axis, width=width
+                )
                 # All paths are resampled along all axes, so that their outputs stack to volumes.
-                return replace(item, spacing_mm=self.grid.spacing)
+                return replace(configuration, spacing_mm=self.grid.spacing)
 
             return self._fit(draft, 2, time_s=path_s)
 
@@ -255,7 +271,10 @@ class _Workbench:
             fusion = set_schedule(fusion, fusion_s, steps)
         self.made.update({path.name: path for path in paths})
         fusion = fits(fusion, self.budget)
-        while fusion.memory_bytes > self.memory_bytes and max(fusion.patch_size) > MIN_FUSION_PATCH:
+        while (
+            fusion.memory_bytes > self.memory.memory_bytes
+            and max(fusion.patch_size) > MIN_FUSION_PATCH
+        ):
             patch = tuple(max(1, round(0.8 * size)) for size in fusion.patch_size)
             fusion = fits(replace(fusion, patch_size=patch), self.budget)
         self.made[name] = fusion
@@ -268,26 +287,6 @@ class _Workbench:
             )
         )
 
-    def _share(self) -> float:
-        return self.memory_bytes / (self.drafter.preset.reference_gb * GIGABYTE)
-
-    def _reference(self, dims: int) -> float:
-        """Feature map elements that fit the memory, by nnU-Net's numbers."""
-        return self._share() * self.drafter.preset.reference[dims]
-
-    def _reference_like(self, item: Configuration) -> float:
-        """Feature map elements at which the draft at full resolution is no larger than one."""
-        reference = self._reference(3)
-        for _ in range(MAX_SHRINKS):
-            if work_of(self.drafter.draft(item.name, self.grid, reference)) <= work_of(item):
-                break
-            reference *= SHRINK
-        return reference
-
-    def _excess(self, item: Configuration) -> float:
-        """Memory that is there for a step relative to what one needs."""
-        return max(self.memory_bytes - BASE_BYTES, 1) / max(item.memory_bytes - BASE_BYTES, 1)
-
     def _fit(
         self,
         draft: Callable[[float, int | None], Configuration],
@@ -296,110 +295,40 @@ class _Workbench:
         fit_time: bool = True,
         time_s: float | None = None,
     ) -> Configuration:
-        """Drafts smaller patches, then narrower networks, until the memory is kept."""
-        reference = self._reference(dims)
-        item = draft(reference, None)
+        """Drafts a configuration and fits it to memory and time."""
+        reference = self.memory.reference(dims)
+        configuration = draft(reference, None)
         if not fit_time or self.budget.time_s is None:
-            item = self._fit_memory(item, draft, reference)
-        return self._finish(item, time_s=time_s) if fit_time else item
-
-    def _fit_memory(
-        self,
-        item: Configuration,
-        draft: Callable[[float, int | None], Configuration],
-        reference: float,
-    ) -> Configuration:
-        trial = item = fits(item, self.budget)
-        if self.budget.footprint is None:
-            return item
-        family = find_family(item.network.architecture)
-        narrower = sorted({part.width for part in family.candidates}, reverse=True)[1:]
-        widths = [None, *narrower]
-        for width in widths:
-            min_patch = SMALLEST_PATCH if width == widths[-1] else MIN_PATCH
-            at = reference
-            trial = item if width is None else fits(draft(reference, width), self.budget)
-            for _ in range(FIT_ATTEMPTS):
-                if trial.memory_bytes <= self.memory_bytes:
-                    return trial
-                smaller, at = self._shrink(trial, draft, at, width, min_patch)
-                if smaller is trial:
-                    break
-                trial = smaller
-            if trial.memory_bytes <= self.memory_bytes:
-                return trial
-        self.decisions.append(
-            Decision(
-                topic=f"{trial.name}: memory",
-                value=f"{trial.memory_bytes / GIGABYTE:.1f} GB",
-                reason=f"more than the {self.memory_bytes / GIGABYTE:.1f} GB that are there: no "
-                "smaller patch is sensible",
-            )
-        )
-        return trial
-
-    def _shrink(
-        self,
-        item: Configuration,
-        draft: Callable[[float, int | None], Configuration],
-        reference: float,
-        width: int | None,
-        min_patch: int,
-    ) -> tuple[Configuration, float]:
-        """The next smaller draft that should fit, judged by its work, or the smallest there is."""
-        goal = self._excess(item) * work_of(item)
-        smallest = item, reference
-        for _ in range(MAX_SHRINKS):
-            reference *= SHRINK
-            smaller = draft(reference, width)
-            sizes = zip(smaller.patch_size, smaller.median_shape, strict=True)
-            if any(size < min(min_patch, median / 2) for size, median in sizes):
-                break
-            smallest = smaller, reference
-            if work_of(smaller) <= goal:
-                break
-        if smallest[0] is item:
-            return smallest
-        return fits(smallest[0], self.budget), smallest[1]
+            configuration = self.memory.fit(configuration, draft, reference)
+        return self._finish(configuration, time_s=time_s) if fit_time else configuration
 
     def _finish(
-        self, item: Configuration, *, coarsen: bool = True, time_s: float | None = None
+        self, configuration: Configuration, *, coarsen: bool = True, time_s: float | None = None
     ) -> Configuration:
         """Fits to the time where there is a budget, and writes down why."""
         self.decisions.append(
             Decision(
-                topic=f"{item.name}: patch and batch by memory",
-                value=f"{'×'.join(map(str, item.patch_size))}, batch {item.batch_size}",
-                reason=f"{self.memory_bytes / GIGABYTE:.1f} GB of memory, by nnU-Net's rules",
+                topic=f"{configuration.name}: patch and batch by memory",
+                value=f"{'×'.join(map(str, configuration.patch_size))}, batch {configuration.batch_size}",
+                reason=f"{self.memory.memory_bytes / GIGABYTE:.1f} GB of memory, "
+                "by nnU-Net's rules",
             )
         )
         if self.budget.time_s is None:
             weeks = ", which takes weeks on a CPU" if self.budget.device == "cpu" else ""
-            plan = item.training
+            plan = configuration.training
             self.decisions.append(
                 Decision(
-                    topic=f"{item.name}: schedule",
+                    topic=f"{configuration.name}: schedule",
                     value=f"{plan.epochs} epochs of {plan.steps_per_epoch} steps",
                     reason=f"no time budget was given; this is nnU-Net's schedule{weeks}",
                 )
             )
-            return fits(item, self.budget)
+            return fits(configuration, self.budget)
         budget = replace(self.budget, time_s=time_s or self.budget.time_s)
-        fitted, reasons = fit_to_time(item, budget, coarsen=coarsen)
+        fitted, reasons = fit_to_time(configuration, budget, coarsen=coarsen)
         self.decisions.extend(reasons)
         return fits(fitted, self.budget)
-
-
-def _orientation(orientations: set[str], chosen: str | None) -> Decision:
-    listed = ", ".join(sorted(orientations))
-    if chosen is not None:
-        reason = f"the cases have different orientations ({listed})"
-        if len(orientations) == 1:
-            reason = f"the recipe's; the cases are oriented {listed}"
-        return Decision(topic="orientation", value=chosen, reason=reason)
-    return Decision(
-        topic="orientation", value="as it is", reason=f"all cases are oriented {listed}"
-    )
 
 
 def _mirror_axes(

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
 from autoseg.planning.families import find_family
 from autoseg.planning.measures import Measures, median_shape
-from autoseg.planning.memory import feature_map_elements, training_memory_bytes
+from autoseg.planning.network_size import feature_map_elements, training_memory_bytes
 from autoseg.planning.planners.presets import Preset
-from autoseg.planning.planners.request import ALL, BASES, Request, Wanted, parse_configuration
+from autoseg.planning.planners.request import Request
 from autoseg.planning.topology import Topology, initial_patch, make_topology, shrink
 from autoseg.preprocessing.normalisation import normalisation_for
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.nnunet_training import nnunet_training
-from autoseg.schema.plan import ChannelPlan, Configuration, Decision, IntensityStatistics
+from autoseg.schema.orientation import Orientation
+from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics
 
 REFERENCE_BATCH = {2: 12, 3: 2}
 MIN_BATCH = 2
 MASK_BELOW = 0.75
 """Statistics come from the non-zero mask where the crop keeps less than this."""
-DROPPED = "dropped"
-"""Value of the decision that a configuration is not planned."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +70,7 @@ class Drafter:
     request: Request
     preset: Preset
     transpose: tuple[int, int, int]
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     mirrored: tuple[int, ...] = (0, 1, 2)
     rare: bool = False
 
@@ -204,49 +201,3 @@ def fits(configuration: Configuration, budget: Budget) -> Configuration:
     if budget.footprint is None:
         return configuration
     return replace(configuration, memory_bytes=budget.footprint(configuration))
-
-
-def wanted_configurations(
-    measures: Measures,
-    request: Request,
-    decisions: list[Decision],
-    *,
-    usual: Sequence[str],
-    everything: Sequence[str],
-) -> list[Wanted]:
-    """Which configurations to plan; 3D is dropped, with its reason, for 2D images.
-
-    Args:
-        measures: From the fingerprint.
-        request: Names, "all", or none for the usual ones.
-        decisions: What is dropped is added here.
-        usual: Names of the usual configurations.
-        everything: Names that "all" stands for.
-
-    Raises:
-        InputError: A configuration that was asked for by name does not fit the data.
-        UnknownNameError: A name is unknown.
-    """
-    named = [name for name in request.configurations if name != ALL]
-    pool = everything if ALL in request.configurations else () if named else usual
-    names = list(dict.fromkeys((*pool, *named)))
-    wanted = sorted(map(parse_configuration, names), key=lambda item: BASES.index(item.base))
-    for item in wanted:
-        if item.architecture is not None:
-            find_family(item.architecture)
-    if not all(shape[0] == 1 for shape in measures.shapes):
-        return wanted
-    kept = []
-    for item in wanted:
-        if item.base == "2d" and item.plane is None:
-            kept.append(item)
-        elif item.name in named:
-            raise InputError(
-                f"The images are two-dimensional: --configurations {item.name} does not fit "
-                "them, only 2d does."
-            )
-        else:
-            decisions.append(
-                Decision(topic=item.name, value=DROPPED, reason="the images are two-dimensional")
-            )
-    return kept

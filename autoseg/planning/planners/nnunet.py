@@ -8,10 +8,11 @@ from dataclasses import replace
 from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
 from autoseg.planning.measures import measures_of, target_spacing, transposition
-from autoseg.planning.planners.drafts import DROPPED, Drafter, make_grid, wanted_configurations
+from autoseg.planning.planners.drafts import Drafter, make_grid
 from autoseg.planning.planners.lowres import plan_cascade, plan_lowres
+from autoseg.planning.planners.orientation import stored_orientations
 from autoseg.planning.planners.presets import find_preset
-from autoseg.planning.planners.request import Request
+from autoseg.planning.planners.request import DROPPED, Request, wanted_configurations
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Decision, Plan
@@ -31,7 +32,9 @@ def plan_nnunet(
     """
     network = request.network or "plain"
     preset = find_preset(network)
-    measures = measures_of(dataset, fingerprint, canonical=False)
+    stored = stored_orientations(fingerprint)
+    orientation = stored[0] if len(stored) == 1 else None  # nnU-Net learns from others as they are
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, spacing_reason = target_spacing(measures)
     transpose = transposition(spacing)
     decisions = [
@@ -44,7 +47,12 @@ def plan_nnunet(
         ),
     ]
     drafter = Drafter(
-        dataset=dataset, measures=measures, request=request, preset=preset, transpose=transpose
+        dataset=dataset,
+        measures=measures,
+        request=request,
+        preset=preset,
+        transpose=transpose,
+        orientation=orientation,
     )
     grid = make_grid(measures, spacing, transpose)
     wanted = wanted_configurations(measures, request, decisions, usual=USUAL, everything=USUAL)

@@ -1,16 +1,20 @@
-"""What the user asks a planner for: names of configurations and networks."""
+"""What the user asks for: configurations by name, and which of them are planned."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoseg.errors import UnknownNameError
+from autoseg.errors import InputError, UnknownNameError
+from autoseg.planning.families import find_family
+from autoseg.planning.measures import Measures
+from autoseg.schema.plan import Decision
 from autoseg.schema.recipe import Recipe
 
 BASES = ("2d", "2.5d", "3d_fullres", "3d_lowres", "3d_cascade_fullres", "multipath_2.5d")
-PLANES = {"axial": "S", "coronal": "P", "sagittal": "L"}
-"""Plane → world axis that it cuts."""
+PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
+"""Plane → world axis that it cuts, see `world_axes`."""
 ALL = "all"
 _NAME = re.compile(rf"({'|'.join(map(re.escape, BASES))})(?:_({'|'.join(PLANES)}))?(?:_(\w+))?")
 
@@ -70,3 +74,53 @@ def parse_configuration(name: str) -> Wanted:
     if (plane and base not in ("2d", "2.5d")) or (composed and architecture):
         raise UnknownNameError("configuration", name, (*BASES, "3d_fullres_ARCHITECTURE", ALL))
     return Wanted(name=name, base=base, plane=plane, architecture=architecture)
+
+
+DROPPED = "dropped"
+"""Value of the decision that a configuration is not planned."""
+
+
+def wanted_configurations(
+    measures: Measures,
+    request: Request,
+    decisions: list[Decision],
+    *,
+    usual: Sequence[str],
+    everything: Sequence[str],
+) -> list[Wanted]:
+    """Which configurations to plan; 3D is dropped, with its reason, for 2D images.
+
+    Args:
+        measures: From the fingerprint.
+        request: Names, "all", or none for the usual ones.
+        decisions: What is dropped is added here.
+        usual: Names of the usual configurations.
+        everything: Names that "all" stands for.
+
+    Raises:
+        InputError: A configuration that was asked for by name does not fit the data.
+        UnknownNameError: A name is unknown.
+    """
+    named = [name for name in request.configurations if name != ALL]
+    pool = everything if ALL in request.configurations else () if named else usual
+    names = list(dict.fromkeys((*pool, *named)))
+    wanted = sorted(map(parse_configuration, names), key=lambda item: BASES.index(item.base))
+    for item in wanted:
+        if item.architecture is not None:
+            find_family(item.architecture)
+    if not all(shape[0] == 1 for shape in measures.shapes):
+        return wanted
+    kept = []
+    for item in wanted:
+        if item.base == "2d" and item.plane is None:
+            kept.append(item)
+        elif item.name in named:
+            raise InputError(
+                f"The images are two-dimensional: --configurations {item.name} does not fit "
+                "them, only 2d does."
+            )
+        else:
+            decisions.append(
+                Decision(topic=item.name, value=DROPPED, reason="the images are two-dimensional")
+            )
+    return kept

@@ -1,0 +1,106 @@
+"""How much memory prediction takes, and how much is left for the sums of tiles."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from autoseg.architectures import HasHead, build_network
+from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
+from autoseg.errors import ImageError
+from autoseg.precision import memory_format
+from autoseg.schema.geometry import Geometry
+from autoseg.schema.plan import Configuration
+
+FREE_SHARE = 0.8
+"""Share of the free memory that is taken where nobody says how much."""
+SCRATCH = 1.1
+"""What kernels take beyond the tensors of a forward pass (measured)."""
+ELSE_BYTES = 150 * 2**20
+"""What restoring, writing and the C library's pools take (measured)."""
+COPIES = 3
+"""Copies of an image, in float32, that reading and preprocessing hold at a time (measured)."""
+
+
+@lru_cache(maxsize=32)
+def forward_bytes(configuration: Configuration, batch: int, *, headless: bool) -> int:
+    """Bytes that a pass through the network takes beside its parameters.
+
+    Args:
+        configuration: The network's.
+        batch: Tiles at a time.
+        headless: Its last layer was taken away, see `HasHead`.
+    """
+    layout = memory_format(torch.device("cpu"), configuration.dimensions)
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        LiveBytes() as live,
+        torch.inference_mode(),
+    ):
+        network = build_network(
+            configuration.network, configuration.in_channels, configuration.labels.num_outputs
+        ).eval()
+        if headless:
+            assert isinstance(network, HasHead)
+            network.detach_head()
+        parameters = sum(item.numel() * item.element_size() for item in network.parameters())
+        image = torch.empty(batch, configuration.in_channels, *configuration.patch_size)
+        result = network(image.contiguous(memory_format=layout))[0]
+        total = result + result  # the sum over mirrored tiles, or the weighted tile
+        del total
+    return int((live.peak - parameters) * SCRATCH)
+
+
+def left_for_sums(device: torch.device, memory_bytes: int | None, forward: int) -> int:
+    """Bytes that the sums of tiles may take.
+
+    Args:
+        device: Where they are.
+        memory_bytes: What the process may take; None: most of what is free.
+        forward: What a pass through the network takes.
+    """
+    if device.type == "cuda":
+        free = int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE)
+        return (free if memory_bytes is None else min(free, memory_bytes)) - forward
+    if memory_bytes is None:
+        return int(_free_bytes() * FREE_SHARE) - forward
+    return memory_bytes - _resident_bytes() - forward - ELSE_BYTES
+
+
+def check_image(name: str, geometry: Geometry, channels: int, memory_bytes: int | None) -> None:
+    """Refuses an image that cannot be preprocessed within the memory.
+
+    Raises:
+        ImageError: It cannot.
+    """
+    if memory_bytes is None:
+        return
+    depth, height, width = geometry.shape
+    need = PROCESS_BYTES["cpu"] + 4 * COPIES * channels * depth * height * width
+    if need > memory_bytes:
+        raise ImageError(
+            f"{name}: preprocessing {depth}×{height}×{width} voxels takes about "
+            f"{need / 2**30:.1f} GB, --memory allows {memory_bytes / 2**30:.1f} GB. Give more."
+        )
+
+
+def _resident_bytes() -> int:
+    """Memory of this process now; a typical value where the system does not say."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return PROCESS_BYTES["cpu"]
+    return pages * 4096
+
+
+def _free_bytes() -> int:
+    """Memory that the machine has left; much where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        values = dict(line.split(":", 1) for line in lines)
+        return int(values["MemAvailable"].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return 2**40

@@ -1,0 +1,58 @@
+"""How long a training step takes on this machine."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+
+from autoseg.architectures import build_network
+from autoseg.costs.batch_shapes import batch_shapes
+from autoseg.losses import build_loss
+from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.optimiser import build_optimiser
+from autoseg.precision import Precision, memory_format
+from autoseg.schema.plan import Configuration
+
+
+def measure_step_s(
+    configuration: Configuration, *, device: str, repeats: int = 3, limit_s: float = 10.0
+) -> float:
+    """Measures the seconds of one training step of a configuration on random input.
+
+    Args:
+        configuration: Network, patch and batch.
+        device: cpu, cuda or mps.
+        repeats: Steps that are timed after one that warms up.
+        limit_s: No further step is begun after this time.
+
+    Returns:
+        The fastest step: what else the machine did meanwhile does not count.
+    """
+    target_device = torch.device(device)
+    shape = (configuration.batch_size, configuration.in_channels, *configuration.patch_size)
+    layout = memory_format(target_device, configuration.dimensions)
+    network = build_network(configuration.network, shape[1], configuration.labels.num_outputs).to(
+        target_device, memory_format=layout
+    )  # type: ignore[call-overload]
+    optimiser = build_optimiser(network, configuration.training)
+    loss = DeepSupervision(build_loss(configuration.training))
+    precision = Precision(target_device)
+    image = torch.randn(shape, device=target_device).contiguous(memory_format=layout)
+    target, valid_mask = batch_shapes(configuration).blank(target_device)
+    begun = time.perf_counter()
+    times: list[float] = []
+
+    def one_step() -> float:
+        before = time.perf_counter()
+        optimiser.zero_grad(set_to_none=True)
+        with precision.autocast():
+            value = loss(network(image), target, valid_mask)
+        precision.step(value, optimiser, network, 12.0)
+        float(value.detach())  # waits for the device
+        return time.perf_counter() - before
+
+    warm_up = one_step()
+    while len(times) < repeats and time.perf_counter() - begun < limit_s:
+        times.append(one_step())
+    return min(times, default=warm_up)

@@ -1,0 +1,81 @@
+"""Memory of a training, found without running it: a step is traced with empty tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from autoseg.architectures import build_network
+from autoseg.costs.batch_shapes import batch_shapes
+from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
+from autoseg.losses import build_loss
+from autoseg.losses.deep_supervision import DeepSupervision
+from autoseg.precision import memory_format
+from autoseg.preprocessing.store import CACHE_BYTES, SMALL_BYTES
+from autoseg.schema.plan import Configuration
+
+SLACK_PER_PARAMETER = 1.6
+SLACK_PER_ACTIVATION = 0.5
+MAX_ACTIVATION_SLACK = 200 * 2**20
+"""Memory that the C library keeps beyond what is alive: in copies of all parameters, or in shares
+of small activations (large ones go back at once), whichever is more (measured on Linux)."""
+MOMENTS = {"sgd": 1, "adamw": 2}
+
+
+def training_footprint(configuration: Configuration, device: str, cases: Sequence[int] = ()) -> int:
+    """Bytes of the process that trains a configuration: resident memory, or the GPU's.
+
+    Args:
+        configuration: Network, patch, batch and optimiser.
+        device: cpu, cuda or mps.
+        cases: Size of every preprocessed case; small ones stay in memory on the CPU's side.
+    """
+    parameters, peak = trace_step(configuration, device)
+    plan = configuration.training
+    copies = MOMENTS[plan.optimiser] + (1 if plan.weight_average else 0)
+    total = PROCESS_BYTES[device] + peak + int(parameters * copies)
+    if device == "cpu":
+        cached = sum(size for size in cases if size <= SMALL_BYTES)
+        slack = min(SLACK_PER_ACTIVATION * peak, MAX_ACTIVATION_SLACK)
+        total += int(max(slack, SLACK_PER_PARAMETER * parameters)) + min(cached, CACHE_BYTES)
+    return total
+
+
+def count_parameters(configuration: Configuration) -> int:
+    """Parameters of a configuration's network, of any architecture."""
+    with torch.device("meta"):
+        network = build_network(
+            configuration.network, configuration.in_channels, configuration.labels.num_outputs
+        )
+    return sum(item.numel() for item in network.parameters())
+
+
+def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
+    """Traces one training step.
+
+    Returns:
+        Bytes of the parameters, and the peak of everything that is alive during forward and
+        backward pass, parameters and gradients included.
+    """
+    outputs = configuration.labels.num_outputs
+    batch, patch = configuration.batch_size, configuration.patch_size
+    loss = DeepSupervision(build_loss(configuration.training))
+    shapes = batch_shapes(configuration)
+    # Traced as on a CPU, whose kernels are known everywhere, in the device's number format.
+    layout = memory_format(torch.device("cpu"), configuration.dimensions)
+    half = device == "cuda"
+    with FakeTensorMode(allow_non_fake_inputs=True), LiveBytes() as live:
+        network = build_network(configuration.network, configuration.in_channels, outputs).train()
+        parameters = sum(item.numel() * item.element_size() for item in network.parameters())
+        image = torch.empty(batch, configuration.in_channels, *patch)
+        image = image.contiguous(memory_format=layout)
+        target, mask = shapes.blank(torch.device("cpu"))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            logits = network(image)
+            if not configuration.training.deep_supervision:
+                logits = logits[:1]
+            value = loss(logits, target, mask)
+        torch.autograd.backward(value)
+    return parameters, live.peak

@@ -1,0 +1,1 @@
+"""Data sets: what there is, whether it is right, what it measures."""

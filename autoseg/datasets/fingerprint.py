@@ -1,0 +1,212 @@
+"""The fingerprint of a data set, made together with its check in one pass over the files."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from autoseg.datasets.examination import Examination, Examine, Foreground
+from autoseg.errors import DatasetError
+from autoseg.parallel import map_unordered
+from autoseg.schema.dataset import Case, Dataset
+from autoseg.schema.fingerprint import CaseRecord, Fingerprint
+from autoseg.schema.plan import IntensityStatistics
+
+logger = logging.getLogger(__name__)
+
+MIN_CASES_FOR_LAYOUT = 4
+MIN_SHIFT = 0.02
+"""Share of the crop by which two labels must lie apart for their order to mean something."""
+
+
+def make_fingerprint(
+    dataset: Dataset,
+    *,
+    workers: int,
+    errors: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> Fingerprint:
+    """Checks and measures all cases.
+
+    Args:
+        dataset: The data set.
+        workers: Processes.
+        errors: Faults that are known already; they are reported together with the new ones.
+        warnings: Likewise.
+
+    Raises:
+        DatasetError: All faults of all cases.
+    """
+    examine = Examine(channel_names=dataset.channel_names, labels=dataset.labels)
+    # Large files first: the last worker to finish then has little left to do.
+    cases = sorted(dataset.cases, key=_file_size, reverse=True)
+    found: dict[str, Examination] = {
+        case.identifier: examination
+        for case, examination in map_unordered(
+            examine, cases, workers=workers, description="Checking and measuring"
+        )
+    }
+    ordered = {case.identifier: found[case.identifier] for case in dataset.cases}
+    faults = [
+        *errors,
+        *(fault for examined in ordered.values() for fault in examined.errors),
+    ]
+    faults += _duplicates(dataset.cases, ordered)
+    records = {
+        name: examined.record for name, examined in ordered.items() if examined.record is not None
+    }
+    if not faults and not any(record.labels for record in records.values()):
+        faults.append(f"{dataset.root}: no case has any foreground; there is nothing to learn.")
+    if faults:
+        raise DatasetError(faults)
+    notes = [
+        *warnings,
+        *(note for examined in ordered.values() for note in examined.warnings),
+    ]
+    notes += _oddities(dataset, records)
+    for note in notes:
+        logger.warning(note)
+    return Fingerprint(
+        cases=records,
+        intensities=_intensities([examined.foreground for examined in ordered.values()], dataset),
+        relative_size_after_crop=float(
+            np.median(
+                [
+                    np.prod(record.shape_after_crop) / np.prod(record.shape)
+                    for record in records.values()
+                ]
+            )
+        ),
+        class_frequencies=_frequencies(dataset, records.values()),
+        layout=_layout(records.values(), canonical=False),
+        layout_lps=_layout(records.values(), canonical=True),
+        warnings=tuple(notes),
+        signature=signature(dataset),
+    )
+
+
+def signature(dataset: Dataset) -> str:
+    """Hash over names, sizes and times of all files and over what dataset.json says."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(repr((dataset.channel_names, dataset.labels, dataset.file_ending)).encode())
+    for case in dataset.cases:
+        for path in (*case.images, *case.annotations):
+            status = path.stat()
+            digest.update(f"{path}|{status.st_size}|{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _file_size(case: Case) -> int:
+    return sum(path.stat().st_size for path in case.images if path.exists())
+
+
+def _duplicates(cases: Iterable[Case], found: dict[str, Examination]) -> list[str]:
+    first: dict[str, Case] = {}
+    faults = []
+    for case in cases:
+        record = found[case.identifier].record
+        if record is None:
+            continue
+        other = first.setdefault(record.digest, case)
+        if other is not case:
+            faults.append(
+                f"{case.images[0]}: duplicate case: the same voxels as {other.images[0].name}. "
+                "Remove one, or folds would train on what they validate on."
+            )
+    return faults
+
+
+def _oddities(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
+    notes = []
+    for item in dataset.labels.classes:
+        present = [
+            name
+            for name, record in records.items()
+            if any(str(value) in record.labels for value in item.values)
+        ]
+        if not present:
+            notes.append(f"{dataset.root}: no case has the class '{item.name}'.")
+    orientations = sorted({record.orientation for record in records.values()})
+    if len(orientations) > 1:
+        notes.append(
+            f"{dataset.root}: the cases have different orientations ({', '.join(orientations)}); "
+            "the planner 'auto' turns all of them to LPS."
+        )
+    if len({record.dimensions for record in records.values()}) > 1:
+        notes.append(f"{dataset.root}: 2D and 3D images are mixed.")
+    return notes
+
+
+def _intensities(
+    cases: Iterable[list[Foreground]], dataset: Dataset
+) -> tuple[IntensityStatistics, ...]:
+    with_foreground = [channels for channels in cases if channels]
+    statistics = []
+    for index in range(len(dataset.channel_names)):
+        channel = [channels[index] for channels in with_foreground]
+        pooled = np.concatenate([item.quantiles for item in channel])
+        low, median, high = np.percentile(pooled, [0.5, 50, 99.5])
+        mean = float(np.mean([item.mean for item in channel]))
+        variance = float(np.mean([item.square for item in channel])) - mean**2
+        statistics.append(
+            IntensityStatistics(
+                mean=mean,
+                median=float(median),
+                std=float(np.sqrt(max(variance, 0))),
+                minimum=min(item.minimum for item in channel),
+                maximum=max(item.maximum for item in channel),
+                percentile_00_5=float(low),
+                percentile_99_5=float(high),
+            )
+        )
+    return tuple(statistics)
+
+
+def _frequencies(dataset: Dataset, records: Iterable[CaseRecord]) -> dict[str, float]:
+    records = list(records)
+    total = sum(float(np.prod(record.shape_after_crop)) for record in records)
+    return {
+        str(value): sum(
+            record.labels[str(value)].voxels for record in records if str(value) in record.labels
+        )
+        / total
+        for value in dataset.labels.foreground_values
+    }
+
+
+def _layout(records: Iterable[CaseRecord], *, canonical: bool) -> tuple[float, float, float]:
+    """For each axis the share of cases in which the most consistently ordered pair is in order.
+
+    1 means that some pair of labels has the same order along this axis in every case, as left and
+    right organs have; 0 that there is no pair to tell.
+    """
+    by_case = [
+        {
+            value: label.centroid_lps if canonical else label.centroid
+            for value, label in record.labels.items()
+        }
+        for record in records
+    ]
+    values = sorted({value for labels in by_case for value in labels})
+    best = [0.0, 0.0, 0.0]
+    for first, second in combinations(values, 2):
+        shifts = np.array(
+            [
+                np.subtract(labels[first], labels[second])
+                for labels in by_case
+                if first in labels and second in labels
+            ]
+        )
+        if len(shifts) < MIN_CASES_FOR_LAYOUT:
+            continue
+        clear = np.abs(shifts).mean(axis=0) >= MIN_SHIFT
+        agreement = np.maximum((shifts > 0).mean(axis=0), (shifts < 0).mean(axis=0))
+        best = [
+            max(have, float(share)) if is_clear else have
+            for have, share, is_clear in zip(best, agreement, clear, strict=True)
+        ]
+    return best[0], best[1], best[2]

@@ -1,0 +1,1 @@
+"""Images in all formats: arrays (c, z, y, x) with a Geometry."""
