@@ -53,7 +53,7 @@ class Packed:
         if count > most:  # before any memory is taken for them
             raise self._truncated(f"{self._size} bytes", count)
         target = np.empty(count, dtype=np.uint8)
-        found = self._fill(memoryview(target))
+        found = self._fill(target.data)
         if found < count:
             raise self._truncated(str(found), count)
         return target

@@ -81,6 +81,7 @@ NLL = Metric(
     direction="lower",
     unit="nat",
     high=math.inf,
+    worst=-math.log(1e-12),
     empty=EMPTY,
     accepts=("region",),
     source="mean of −ln p of the true class, p at least 1e-12",
