@@ -81,7 +81,9 @@ OPERATIONS = (dilate, erode, opened, closed)
 def _remove_component(rng: np.random.Generator, mask: Masks) -> None:
     from acvl_utils.morphology.morphology_helper import cc3d_label_with_component_sizes
 
-    components, sizes = cc3d_label_with_component_sizes(mask, 26 if mask.ndim == 3 else 8)
+    # Of truth values cc3d reads 2D ones wrongly: background gets numbers, too.
+    values = np.ascontiguousarray(mask).view(np.uint8)
+    components, sizes = cc3d_label_with_component_sizes(values, 26 if mask.ndim == 3 else 8)
     small = [number for number, size in sizes.items() if size < MAX_REMOVED_SHARE * mask.size]
     if small:
         mask[components == small[int(rng.integers(len(small)))]] = False

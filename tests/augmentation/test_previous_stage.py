@@ -52,6 +52,14 @@ def test_components_vanish_but_large_ones_stay():
         assert disturb(np.random.default_rng(seed), full.copy()).any()
 
 
+def test_each_small_component_of_a_slice_may_vanish(monkeypatch):
+    monkeypatch.setattr("autoseg.augmentation.previous_stage.MORPHOLOGY", 0.0)
+    monkeypatch.setattr("autoseg.augmentation.previous_stage.REMOVAL", 1.0)
+    mask = np.array([[[0, 1, 0, 0, 0, 1, 0, 0, 0]]], dtype=bool)
+    kept = [disturb(np.random.default_rng(seed), mask.copy())[0, 0] for seed in range(20)]
+    assert {tuple(np.flatnonzero(row)) for row in kept} == {(1,), (5,)}
+
+
 def test_coarse_axes_are_not_made_coarser():
     import torch
 
