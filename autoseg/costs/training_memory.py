@@ -8,7 +8,8 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg.architectures import build_network
-from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
+from autoseg.costs.machine import PROCESS_BYTES
+from autoseg.costs.tracing import LiveBytes
 from autoseg.losses import LOSSES
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.precision import memory_format

@@ -15,6 +15,8 @@ from autoseg.schema.plan import Configuration
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+TRAINING_SHARE = {"cpu": 0.6, "mps": 0.6}
+"""Share of the free memory that a training may plan with, where other programs share it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,10 +89,14 @@ def make_budget(
     found = find_device(device)
     return Budget(
         device=found,
-        memory_bytes=parse_memory(memory) if memory else free_memory_bytes(found),
+        memory_bytes=parse_memory(memory) if memory else _usable_bytes(found),
         time_s=parse_duration(time) if time else None,
         step_s=step_s,
     )
+
+
+def _usable_bytes(device: str) -> int:
+    return int(TRAINING_SHARE.get(device, 1.0) * free_memory_bytes(device))
 
 
 def measuring_budget(
