@@ -159,6 +159,8 @@ class Configuration:
         num_slices: Neighbouring slices that a two-dimensional network sees as channels, odd; it
             labels the middle one.
         slice_axis: Axis of the transposed image along which slices are taken.
+        slice_distance_mm: Distance of the neighbouring slices that the network sees, which are
+            the nearest at that distance in each case; None takes the next ones.
         previous: Predictions of other configurations that the network gets, or None.
         tile_sums: Number format of the sums of overlapping tiles and of what is made of them;
             nnU-Net, whose models are read with it, rounds to float16.
@@ -180,6 +182,7 @@ class Configuration:
     seed: int
     num_slices: int = 1
     slice_axis: int = 0
+    slice_distance_mm: float | None = None
     previous: PreviousStage | None = None
     tile_sums: Literal["float32", "float16"] = "float32"
 

@@ -87,6 +87,20 @@ def plain_labels(checkpoint, image, geometry):
     return plain.restore_prediction(logits, case.trace, configuration.labels)
 
 
+@pytest.mark.parametrize("num_slices", [1, 3])
+def test_slices_of_another_thickness_are_predicted_one_by_one(num_slices):
+    """Twice as many slices of half the thickness, in pairs, get what the thick ones get."""
+    changes = {**MODELS["slices"], "num_slices": num_slices, "slice_axis": 0}
+    changes |= {"spacing_mm": (None, 0.9, 0.8), "slice_distance_mm": 1.5}
+    predictor = Predictor([made(changes)], Options())
+    thick, geometry = noise(1, 7, 24, 20), make_geometry((7, 24, 20))
+    thin = replace(geometry, shape=(14, 24, 20), spacing_mm=(0.75, 1.0, 1.0))
+    expected = predictor.predict_array(thick, geometry, probabilities=True).probabilities
+    found = predictor.predict_array(thick.repeat(2, axis=1), thin, probabilities=True).probabilities
+    assert np.ptp(expected, axis=1).max() > 0.05  # slices differ
+    assert np.allclose(found, expected.repeat(2, axis=1), atol=1e-4)
+
+
 @pytest.fixture
 def small_steps(monkeypatch):
     monkeypatch.setattr(tile_stream, "VOXELS_AT_A_TIME", 2**13)

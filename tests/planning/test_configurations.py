@@ -12,6 +12,7 @@ from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.explain import Cost, duration, explain
 from autoseg.planning.network_size import BASE_BYTES
 from autoseg.planning.planners.auto import EVERYTHING, TRANSFORMERS, plan_auto
+from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.request import Request, parse_configuration
 from autoseg.planning.planners.time_budget import work_of
@@ -149,6 +150,29 @@ def test_planes_are_anatomical():
         "sagittal": 0,
     }
     assert find_planes(fingerprint, (2, 0, 1), canonical=True)["sagittal"] == 0
+
+
+def test_slices_keep_their_own_distance_whatever_the_plane():
+    """The cases' slices are all 3 mm apart, those of an image that comes later may not be."""
+    case = made_up(shape=(40, 60, 80), spacing=(3.0, 1.0, 1.0))
+    planes = ("", "_axial", "_coronal", "_sagittal")
+    names = tuple(f"{base}{plane}" for base in ("2d", "2.5d") for plane in planes)
+    plan = plan_auto(*case, BUDGET, Request(configurations=names))
+    for name in names:
+        item = plan.configurations[name]
+        wanted = [3.0, 1.0, 1.0]
+        wanted[item.slice_axis] = None
+        assert item.spacing_mm == tuple(wanted), name
+        distance = None if item.num_slices == 1 else (3.0, 1.0, 1.0)[item.slice_axis]
+        assert item.slice_distance_mm == distance
+    nnunet = plan_nnunet(*case, BUDGET, Request(configurations=("2d",)))
+    assert nnunet.configurations["2d"].spacing_mm == (None, 1.0, 1.0)
+
+
+def test_paths_are_stacked_to_volumes_and_so_resampled_along_all_axes():
+    case = made_up(shape=(40, 60, 80), spacing=(3.0, 1.0, 1.0))
+    plan = plan_auto(*case, BUDGET, Request(configurations=("multipath_2.5d",)))
+    assert {item.spacing_mm for item in plan.configurations.values()} == {(3.0, 1.0, 1.0)}
 
 
 def test_slices_of_another_plane_are_planned_in_that_plane():

@@ -108,7 +108,7 @@ class Drafter:
             training = replace(training, sampling="class", loss=f"present_{training.loss}")
         mirror_axes = tuple(position for position, axis in enumerate(axes) if axis in self.mirrored)
         spacing: tuple[float | None, ...] = grid.spacing
-        if slice_axis is not None and self._keeps_slices(grid, slice_axis):
+        if slice_axis is not None:  # slices are never resampled among each other
             spacing = tuple(
                 None if axis == slice_axis else step for axis, step in enumerate(grid.spacing)
             )
@@ -129,17 +129,9 @@ class Drafter:
             seed=self.request.seed,
             num_slices=num_slices,
             slice_axis=slice_axis or 0,
+            slice_distance_mm=None if num_slices == 1 else grid.spacing[slice_axis or 0],
         )
         return replace(configuration, memory_bytes=training_memory_bytes(configuration))
-
-    def _keeps_slices(self, grid: Grid, slice_axis: int) -> bool:
-        """Slices are never resampled among each other.
-
-        Where resampling would change nothing, the spacing of three dimensions stands in the plan,
-        so that both kinds of configurations share their preprocessed cases.
-        """
-        steps = {case[self.transpose[slice_axis]] for case in self.measures.spacings}
-        return any(abs(value - grid.spacing[slice_axis]) > 1e-6 for value in steps)
 
     def channels(self) -> tuple[ChannelPlan, ...]:
         """Normalisation of every channel."""
