@@ -155,6 +155,7 @@ class Configuration:
         network: The network.
         training: The training.
         memory_bytes: Estimated memory of a training process.
+        cache_bytes: What of it preprocessed cases may take that stay in memory.
         seed: Seed of all random numbers.
         num_slices: Neighbouring slices that a two-dimensional network sees as channels, odd; it
             labels the middle one.
@@ -180,6 +181,7 @@ class Configuration:
     training: TrainingPlan
     memory_bytes: int
     seed: int
+    cache_bytes: int = 2**30
     num_slices: int = 1
     slice_axis: int = 0
     slice_distance_mm: float | None = None
@@ -217,11 +219,15 @@ class Decision:
         topic: What was decided.
         value: The result.
         reason: Why.
+        configuration: Configuration that it is about, or None where it is about all.
+        dropped: The configuration is not planned.
     """
 
     topic: str
     value: str
     reason: str
+    configuration: str | None = None
+    dropped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
