@@ -14,6 +14,11 @@ from autoseg.optimiser import build_optimiser
 from autoseg.precision import Precision, memory_format
 from autoseg.schema.plan import Configuration
 
+MAX_REPEATS = 10
+ENOUGH_S = 1.0
+"""Quick steps are timed more often, so many times or so long: a machine that is busy now and then
+leaves some of them alone."""
+
 
 def measure_step_s(
     configuration: Configuration, *, device: str, repeats: int = 3, limit_s: float = 10.0
@@ -23,7 +28,7 @@ def measure_step_s(
     Args:
         configuration: Network, patch and batch.
         device: cpu, cuda or mps.
-        repeats: Steps that are timed after one that warms up.
+        repeats: Steps that are timed at least, after one that warms up.
         limit_s: No further step is begun after this time.
 
     Returns:
@@ -52,7 +57,13 @@ def measure_step_s(
         float(value.detach())  # waits for the device
         return time.perf_counter() - before
 
+    def goes_on() -> bool:
+        spent = time.perf_counter() - begun
+        if len(times) < repeats:
+            return spent < limit_s
+        return len(times) < MAX_REPEATS and spent < min(ENOUGH_S, limit_s)
+
     warm_up = one_step()
-    while len(times) < repeats and time.perf_counter() - begun < limit_s:
+    while goes_on():
         times.append(one_step())
     return min(times, default=warm_up)

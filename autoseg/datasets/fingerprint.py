@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 
 import numpy as np
 
@@ -18,10 +17,6 @@ from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.plan import IntensityStatistics
 
 logger = logging.getLogger(__name__)
-
-MIN_CASES_FOR_LAYOUT = 4
-MIN_SHIFT = 0.02
-"""Share of the crop by which two labels must lie apart for their order to mean something."""
 
 
 def make_fingerprint(
@@ -84,8 +79,6 @@ def make_fingerprint(
             )
         ),
         class_frequencies=_frequencies(dataset, records.values()),
-        layout=_layout(records.values(), canonical=False),
-        layout_lps=_layout(records.values(), canonical=True),
         warnings=tuple(notes),
         signature=signature(dataset),
     )
@@ -188,37 +181,3 @@ def _frequencies(dataset: Dataset, records: Iterable[CaseRecord]) -> dict[str, f
         / total
         for value in dataset.labels.foreground_values
     }
-
-
-def _layout(records: Iterable[CaseRecord], *, canonical: bool) -> tuple[float, float, float]:
-    """For each axis the share of cases in which the most consistently ordered pair is in order.
-
-    1 means that some pair of labels has the same order along this axis in every case, as left and
-    right organs have; 0 that there is no pair to tell.
-    """
-    by_case = [
-        {
-            value: label.centroid_lps if canonical else label.centroid
-            for value, label in record.labels.items()
-        }
-        for record in records
-    ]
-    values = sorted({value for labels in by_case for value in labels})
-    best = [0.0, 0.0, 0.0]
-    for first, second in combinations(values, 2):
-        shifts = np.array(
-            [
-                np.subtract(labels[first], labels[second])
-                for labels in by_case
-                if first in labels and second in labels
-            ]
-        )
-        if len(shifts) < MIN_CASES_FOR_LAYOUT:
-            continue
-        clear = np.abs(shifts).mean(axis=0) >= MIN_SHIFT
-        agreement = np.maximum((shifts > 0).mean(axis=0), (shifts < 0).mean(axis=0))
-        best = [
-            max(have, float(share)) if is_clear else have
-            for have, share, is_clear in zip(best, agreement, clear, strict=True)
-        ]
-    return best[0], best[1], best[2]

@@ -169,13 +169,31 @@ class Predictor:
         target = None
         if probabilities:
             target = np.zeros((self.labels.num_outputs, *geometry.shape), dtype=np.float32)
-        box = None
-        if self.region is not None:
-            box = self.region.find(image, geometry)
-            image = image[(slice(None), *box)]
-        whole, geometry = geometry, geometry if box is None else geometry.cropped(box)
-        inputs = self.preprocess(image, geometry)
-        return self.predict_inputs(inputs, whole, box, target)
+        part, part_geometry, box = self.locate(image, geometry)
+        inputs = self.preprocess(part, part_geometry)
+        return self.predict_inputs(inputs, geometry, box, target)
+
+    def check_memory(self) -> None:
+        """Refuses before an image is read what no image would change.
+
+        Raises:
+            InputError: The models do not fit the memory.
+        """
+        device = torch.device(self.options.device)
+        prediction_memory.check_model(device, self.options.memory_bytes, self._forward_bytes())
+
+    def locate(
+        self, image: Floats, geometry: Geometry
+    ) -> tuple[Floats, Geometry, tuple[slice, slice, slice] | None]:
+        """The part of an image that is predicted.
+
+        Returns:
+            The part, its geometry and where it lies; None for the whole image.
+        """
+        if self.region is None:
+            return image, geometry, None
+        box = self.region.find(image, geometry)
+        return image[(slice(None), *box)], geometry.cropped(box), box
 
     def preprocess(self, image: Floats, geometry: Geometry, name: str = "image") -> Inputs:
         """The image as each configuration wants it, by `store_key`."""
@@ -216,13 +234,8 @@ class Predictor:
             target: Where the probabilities go: [channels, z, y, x] of the whole image, an array in
                 memory or on disk; or None.
         """
-        forward = max(
-            network.forward_bytes(len(group))
-            for group in self._groups.values()
-            for network in group
-        )
-        device = torch.device(self.options.device)
-        left = prediction_memory.left_for_sums(device, self.options.memory_bytes, forward)
+        device, memory_bytes = torch.device(self.options.device), self.options.memory_bytes
+        left = prediction_memory.left_for_sums(device, memory_bytes, self._forward_bytes())
         work = CaseWork(cases=inputs, memory_bytes=left)
         try:
             labels = self._predict_work(work, geometry, box, target)
@@ -232,6 +245,14 @@ class Predictor:
             labels = self._predict_work(work, geometry, box, target)
         found = target if isinstance(target, np.ndarray) else None
         return Prediction(labels=labels, probabilities=found, geometry=geometry)
+
+    def _forward_bytes(self) -> int:
+        """Memory of a pass through the largest network."""
+        return max(
+            network.forward_bytes(len(group))
+            for group in self._groups.values()
+            for network in group
+        )
 
     def _predict_work(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -130,13 +130,28 @@ def transposition(spacing: Sequence[float]) -> tuple[int, int, int]:
 
 def stored_bytes(measures: Measures, configuration: Configuration) -> list[int]:
     """Size of every preprocessed case: float32 channels and label maps."""
-    order = configuration.transpose
-    sizes = []
-    for spacing, shape, maps in zip(
-        measures.spacings, measures.shapes, measures.num_label_maps, strict=True
-    ):
+    channels = 4 * len(configuration.channels)
+    return [
+        int(voxels * (channels + maps))
+        for voxels, maps in zip(
+            _stored_voxels(measures, configuration), measures.num_label_maps, strict=True
+        )
+    ]
+
+
+def stage_bytes(measures: Measures, configuration: Configuration) -> list[int]:
+    """Size of what earlier stages predict for every case: labels, or float16 probabilities."""
+    stage = configuration.previous
+    if stage is None:
+        return []
+    per_voxel = 2 * configuration.in_channels if stage.kind == "probabilities" else 1
+    return [int(voxels * per_voxel) for voxels in _stored_voxels(measures, configuration)]
+
+
+def _stored_voxels(measures: Measures, configuration: Configuration) -> Iterator[float]:
+    """Voxels of every preprocessed case."""
+    for spacing, shape in zip(measures.spacings, measures.shapes, strict=True):
         voxels = 1.0
-        for axis, target in zip(order, configuration.spacing_mm, strict=True):
+        for axis, target in zip(configuration.transpose, configuration.spacing_mm, strict=True):
             voxels *= shape[axis] * (spacing[axis] / target if target else 1)
-        sizes.append(int(voxels * (4 * len(configuration.channels) + maps)))
-    return sizes
+        yield voxels

@@ -12,6 +12,7 @@ from autoseg.datasets.recipes import load_recipe
 from autoseg.errors import UsageError
 from autoseg.planning.budget import measuring_budget, parse_duration
 from autoseg.planning.choices import planner_request, with_choices, with_recipe
+from autoseg.planning.explain import title
 from autoseg.planning.planners import PLANNERS
 from autoseg.planning.planners.time_budget import USABLE
 from autoseg.schema import serialise
@@ -64,9 +65,9 @@ def plan_again(
     budget = measuring_budget(device, request.memory, time_budget, dataset, measured)
     again = PLANNERS[made.planner](dataset, measured, budget, planner_request(request, recipe))
     again = with_choices(again, request)
-    for reason in again.decisions:
-        if reason.topic.startswith(name):
-            logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
+    for decision in again.decisions:
+        if decision.configuration == name:
+            logger.info("%s: %s – %s.", title(decision), decision.value, decision.reason)
     return again.configurations
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import blosc2
@@ -141,6 +143,20 @@ class Store:
         plain = {"source": source_signature(case), "trace": to_plain(done.trace)}
         write_text(self._json(case.identifier), json.dumps(plain))
 
+    def link(self, case: Case, other: Store) -> None:
+        """Takes a case from a store that has the same voxels of it."""
+        name = case.identifier
+        foreground = other.folder / f"{name}.foreground.npz"
+        for path in (other._image(name), other._labels(name), foreground, other._json(name)):
+            if not path.exists():
+                continue
+            with atomic_path(self.folder / path.name) as temporary:
+                temporary.unlink()
+                try:
+                    os.link(path, temporary)
+                except OSError:  # the file system has no links
+                    shutil.copyfile(path, temporary)
+
     def read(self, identifier: str) -> StoredCase:
         """Opens a case; small ones are kept in memory.
 
@@ -234,14 +250,43 @@ class _Job:
     targets: tuple[tuple[Path, Configuration], ...]
 
     def __call__(self, case: Case) -> str | None:
+        done: list[tuple[Store, Configuration]] = []
         try:
             for folder, configuration in self.targets:
                 store = Store(folder)
                 if not store.is_complete(case):
-                    store.write(case, configuration)
+                    twin = _find_twin(case, configuration, done)
+                    if twin is None:
+                        store.write(case, configuration)
+                    else:
+                        store.link(case, twin)
+                done.append((store, configuration))
         except AutosegError as error:
             return str(error)
         return None
+
+
+def _find_twin(
+    case: Case, configuration: Configuration, done: Sequence[tuple[Store, Configuration]]
+) -> Store | None:
+    """A store that has the same voxels of a case.
+
+    A configuration that keeps the case's own spacing along an axis and one that has the same
+    spacing in its plan differ in the cases that they will see, not in this one.
+    """
+    for store, other in done:
+        if store_key(replace(other, spacing_mm=())) != store_key(
+            replace(configuration, spacing_mm=())
+        ):
+            continue
+        trace = store.trace(case.identifier)
+        wanted = [
+            have if want is None else want
+            for have, want in zip(trace.spacing_mm, configuration.spacing_mm, strict=True)
+        ]
+        if np.allclose(wanted, trace.target_mm, rtol=1e-6, atol=0):
+            return store
+    return None
 
 
 def preprocess_cases(

@@ -204,10 +204,13 @@ class Configuration:
         network: The network.
         training: The training.
         memory_bytes: Estimated memory of a training process.
+        cache_bytes: What of it preprocessed cases may take that stay in memory.
         seed: Seed of all random numbers.
         num_slices: Neighbouring slices that a two-dimensional network sees as channels, odd; it
             labels the middle one.
         slice_axis: Axis of the transposed image along which slices are taken.
+        slice_distance_mm: Distance of the neighbouring slices that the network sees, which are
+            the nearest at that distance in each case; None takes the next ones.
         previous: Predictions of other configurations that the network gets, or None.
         tile_sums: Number format of the sums of overlapping tiles and of what is made of them;
             nnU-Net, whose models are read with it, rounds to float16.
@@ -227,8 +230,10 @@ class Configuration:
     training: TrainingPlan
     memory_bytes: int
     seed: int
+    cache_bytes: int = 2**30
     num_slices: int = 1
     slice_axis: int = 0
+    slice_distance_mm: float | None = None
     previous: PreviousStage | None = None
     tile_sums: Literal["float32", "float16"] = "float32"
 
@@ -287,11 +292,15 @@ class Decision:
         topic: What was decided.
         value: The result.
         reason: Why.
+        configuration: Configuration that it is about, or None where it is about all.
+        dropped: The configuration is not planned.
     """
 
     topic: str
     value: str
     reason: str
+    configuration: str | None = None
+    dropped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from autoseg.augmentation.spatial import Matrix, source_size
 from autoseg.errors import InputError
 from autoseg.preprocessing.foreground import Voxels
-from autoseg.preprocessing.slices import neighbours
+from autoseg.preprocessing.slices import neighbours, slice_step
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, StoredCase
 from autoseg.schema.plan import Configuration
@@ -67,7 +67,9 @@ class PatchSampler:
         self.patch_size = configuration.patch_size
         self.num_slices = configuration.num_slices
         self.slice_axis = configuration.slice_axis if configuration.dimensions == 2 else None
+        self.slice_distance_mm = configuration.slice_distance_mm
         self.previous = previous
+        self._steps: dict[str, int] = {}
         self._with_class: dict[str, list[str]] = {}
         if configuration.training.sampling == "class":
             for case in self.cases:
@@ -165,21 +167,31 @@ class PatchSampler:
         if self.slice_axis is None:
             image = read_box(case.image, centre, size, channels=True)
         else:
-            image = self._read_slices(case, centre, size, self.slice_axis)
+            image = self._read_slices(name, case, centre, size, self.slice_axis)
             labels = labels.take(0, axis=self.slice_axis + 1)
         return Patch(image=image, labels=labels, previous=previous, matrix=matrix)
 
     def _read_slices(
-        self, case: StoredCase, centre: Sequence[int], size: Sequence[int], axis: int
+        self, name: str, case: StoredCase, centre: Sequence[int], size: Sequence[int], axis: int
     ) -> Floats:
         """A slice with its neighbours as channels; the outermost slices are repeated."""
-        wanted = neighbours(centre[axis], self.num_slices, case.shape[axis])
+        step = self._slice_step(name, axis)
+        wanted = neighbours(centre[axis], self.num_slices, case.shape[axis], step)
         low, count = int(wanted[0]), int(wanted[-1] - wanted[0]) + 1
         middle, extent = list(centre), list(size)
         middle[axis], extent[axis] = low + count // 2, count
         volume = read_box(case.image, middle, extent, channels=True)
         slices: Floats = np.moveaxis(volume.take(wanted - low, axis=axis + 1), axis + 1, 1)
         return slices.reshape(-1, *slices.shape[2:])
+
+    def _slice_step(self, name: str, axis: int) -> int:
+        """Slices from one neighbour to the next in a case."""
+        if self.slice_distance_mm is None:
+            return 1
+        if name not in self._steps:
+            spacing_mm = self.store.trace(name).target_mm[axis]
+            self._steps[name] = slice_step(spacing_mm, self.slice_distance_mm)
+        return self._steps[name]
 
 
 def read_box(

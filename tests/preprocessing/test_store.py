@@ -15,6 +15,8 @@ from autoseg.preprocessing.case import preprocess_case
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.schema.dataset import Case
 from autoseg.schema.labels import LabelClass, LabelScheme
+from dataset_conversion import DatasetWriter
+from dataset_conversion.synthetic import synthetic_case
 
 
 @pytest.fixture
@@ -87,6 +89,42 @@ def test_what_is_stored_is_the_same_for_every_seed_that_shares_the_folder(
     assert found[0].keys() == found[1].keys()
     for name in found[0]:
         assert (found[0][name] == found[1][name]).all()
+
+
+def test_slices_that_keep_their_distance_share_the_voxels_of_volumes(tmp_path, configuration):
+    writer = DatasetWriter(
+        tmp_path / "Dataset001_Two", channel_names=["MRI"], labels={"background": 0, "organ": 1}
+    )
+    for name, thickness_mm in (("as_planned", 1.5), ("thicker", 3.0)):
+        image, labels = synthetic_case(np.random.default_rng(0), (16, 24, 20))
+        writer.add(name, [image], labels.clip(max=1), spacing_mm=(thickness_mm, 1, 1))
+    writer.finish()
+    cases = read_dataset(tmp_path / "Dataset001_Two")[0].cases
+    volumes, slices = tmp_path / "volumes", tmp_path / "slices"
+    targets = {
+        volumes: configuration,
+        slices: replace(configuration, spacing_mm=(None, 1.0, 1.0)),
+    }
+    assert preprocess_cases(cases, targets, workers=1) == 2
+    for name, shared in (("as_planned", True), ("thicker", False)):
+        for kind in ("image.b2nd", "labels.b2nd", "foreground.npz", "json"):
+            first, second = volumes / f"{name}.{kind}", slices / f"{name}.{kind}"
+            assert first.samefile(second) == shared
+    assert Store(slices).read("thicker").shape == (16, 24, 20)
+    assert Store(volumes).read("thicker").shape == (32, 24, 20)
+    assert preprocess_cases(cases, targets, workers=1) == 0
+
+
+def test_cases_are_copied_where_there_are_no_links(tmp_path, cases, configuration, monkeypatch):
+    def refuse(*_):
+        raise OSError
+
+    monkeypatch.setattr(module.os, "link", refuse)
+    slices = replace(configuration, spacing_mm=(None, 1.0, 1.0))
+    preprocess_cases(cases[:1], {tmp_path / "a": configuration, tmp_path / "b": slices}, workers=1)
+    first, second = (Store(tmp_path / name).read(cases[0].identifier) for name in "ab")
+    assert (first.image == second.image).all()
+    assert (first.labels == second.labels).all()
 
 
 def test_a_case_that_is_not_there_names_the_remedy(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +145,15 @@ def test_neighbouring_slices_become_channels_and_the_last_ones_are_repeated(axis
         expected = np.moveaxis(case.image[0].take(wanted, axis), axis, 0)
         assert (patch.image == expected).all()
         assert (patch.labels == case.labels.take(position, axis + 1)).all()
+
+
+def test_neighbouring_slices_of_thinner_ones_lie_as_far_apart_as_planned(monkeypatch):
+    store, case = Store(None), volume_case()
+    trace = SimpleNamespace(target_mm=(2.5, 1.0, 1.0))
+    monkeypatch.setattr(store, "trace", lambda _: trace)
+    item = make_configuration(patch_size=(6, 5), num_slices=3, slice_distance_mm=5.0)
+    patch = PatchSampler(store, [], item).read("c", case, (3, 3, 2), None)
+    assert (patch.image == case.image[0, [1, 3, 5]]).all()
 
 
 def test_predictions_of_the_previous_stage_come_with_the_patch(tmp_path):

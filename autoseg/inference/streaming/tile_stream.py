@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
@@ -69,11 +69,13 @@ class NetworkInput:
         image: [c, z, y, x] float32.
         labels: [z, y, x] indices of an earlier stage, which the network gets as masks, or None.
         num_indices: Indices that `labels` may hold, background included.
+        slice_step: Slices from one neighbour that a network sees to the next.
     """
 
     image: Tensor
     labels: Tensor | None = None
     num_indices: int = 0
+    slice_step: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -83,16 +85,14 @@ class NetworkInput:
     def padded(self, shape: Sequence[int]) -> NetworkInput:
         """The input with zeros on both sides, up to `shape`; the smaller half lies in front."""
         labels = None if self.labels is None else pad_nd_image(self.labels, shape)
-        return NetworkInput(
-            image=pad_nd_image(self.image, shape), labels=labels, num_indices=self.num_indices
-        )
+        return replace(self, image=pad_nd_image(self.image, shape), labels=labels)
 
     def cut(self, box: Box, tiling: Tiling) -> Tensor:
         """A tile: [channels, *tile], slices as channels where the tile has two axes."""
         if len(tiling.tile) == 3:
             return self._with_masks(self.image[(slice(None), *box)], box)
         axis = tiling.slice_axis
-        near = neighbours(box[axis].start, tiling.num_slices, self.shape[axis])
+        near = neighbours(box[axis].start, tiling.num_slices, self.shape[axis], self.slice_step)
         plane: list[slice | int] = list(box)
         stacks = []
         for position in near.tolist():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from autoseg.planning.layout import AxisLayout, axis_layouts
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.orientation import Orientation, world_axes
 from autoseg.schema.plan import Decision
@@ -39,10 +42,11 @@ def choose_orientation(
     return orientation, Decision(topic="orientation", value=value, reason=reason)
 
 
-def turned_layout(
-    fingerprint: Fingerprint, orientation: Orientation | None
-) -> tuple[float, float, float]:
-    """How consistently labels are ordered along the axes (z, y, x) of turned cases."""
+def turned_layouts(
+    fingerprint: Fingerprint, groups: Mapping[str, str], orientation: Orientation | None
+) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
+    """How labels are ordered along the axes (z, y, x) of turned cases."""
     if orientation is None or stored_orientations(fingerprint) == (orientation,):
-        return fingerprint.layout
-    return triple(fingerprint.layout_lps[2 - world] for world in world_axes(orientation))
+        return axis_layouts(fingerprint, groups, canonical=False)
+    layouts = axis_layouts(fingerprint, groups, canonical=True)
+    return triple(layouts[2 - world] for world in world_axes(orientation))
