@@ -73,11 +73,11 @@ def _in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result]]:
     queue = iter(items)
-    with _child_environment():  # a helper process of the queues starts with the executor already
-        executor = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_end_with_parent)
+    with child_environment():  # a helper process of the queues starts with the executor already
+        executor = ProcessPoolExecutor(workers, mp_context=_context(), initializer=end_with_parent)
     try:
         pending: dict[Future[Result], Item] = {}
-        with _child_environment():
+        with child_environment():
             for item in islice(queue, 2 * workers):
                 pending[executor.submit(function, item)] = item
         while pending:
@@ -103,7 +103,7 @@ def warm_up() -> None:
         from multiprocessing import forkserver  # not there on every system
 
         _context()
-        with _child_environment():
+        with child_environment():
             forkserver.ensure_running()
 
 
@@ -116,7 +116,7 @@ def _context() -> multiprocessing.context.BaseContext:
     return multiprocessing.get_context("spawn")
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Ends this worker when the process that wanted its work has ended, killed or not."""
     parent = multiprocessing.parent_process()
     if parent is None:
@@ -130,7 +130,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _child_environment() -> Iterator[None]:
+def child_environment() -> Iterator[None]:
     """Environment of processes that start now.
 
     Numerical libraries use one thread in them, and no module is imported from the working

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from autoseg.datasets.folds import Fold, read_splits
+from autoseg.datasets.folds import Fold
+from autoseg.datasets.splits import read_splits
 from autoseg.errors import InputError, UsageError
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
+from autoseg.schema.folds import FoldOrigin
 from autoseg.schema.plan import Plan
 from autoseg.workspace import Workspace
 
@@ -43,12 +45,20 @@ def load_fold(workspace: Workspace, dataset: Dataset, fold: int | str) -> Fold:
     names = tuple(case.identifier for case in dataset.cases)
     if fold == ALL:
         return Fold(train=names, val=())
-    found = read_splits(workspace.splits, names)
+    found = load_folds(workspace, dataset)
+    if not found:
+        raise UsageError(
+            f"There is no fold {fold}: {workspace.root} has too few cases to leave any out. Train "
+            "the fold 'all'; nothing is left to validate then."
+        )
     if not isinstance(fold, int) or not 0 <= fold < len(found):
         raise UsageError(f"There is no fold {fold}. There are 0 to {len(found) - 1}, and all.")
     return found[fold]
 
 
 def load_folds(workspace: Workspace, dataset: Dataset) -> tuple[Fold, ...]:
-    """All folds of a workspace."""
+    """All folds of a workspace; none where planning found too few cases for any."""
+    has_none = not workspace.splits.is_file() and workspace.fold_origin.is_file()
+    if has_none and not serialise.load(FoldOrigin, workspace.fold_origin).digest:
+        return ()
     return read_splits(workspace.splits, [case.identifier for case in dataset.cases])

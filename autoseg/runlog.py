@@ -19,7 +19,7 @@ ROOT = "autoseg"
 def log_file(path: Path) -> Iterator[None]:
     """Appends everything that autoseg logs within the block to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter(FORMAT))
     logger = logging.getLogger(ROOT)
     level = logger.level

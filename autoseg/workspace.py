@@ -53,6 +53,11 @@ class Run:
         return self.folder / "training.log"
 
     @property
+    def preparation_log(self) -> Path:
+        """What is logged while an earlier training may still lie in the folder."""
+        return self.folder.with_name(f".preparing_{self.folder.name}.log")
+
+    @property
     def paths(self) -> Path:
         """The paths of a multi-path network."""
         return self.folder / "paths"
@@ -109,6 +114,11 @@ class Workspace:
         return self.root / "splits_final.json"
 
     @property
+    def fold_origin(self) -> Path:
+        """How the folds came about."""
+        return self.root / "folds.json"
+
+    @property
     def logs(self) -> Path:
         """Logs of commands that are not a training."""
         return self.root / "logs"
@@ -127,6 +137,6 @@ class Workspace:
         return Run(self.runs / configuration / f"fold_{fold}")
 
     def all_runs(self) -> list[Run]:
-        """All runs that have a model, in order of their names."""
+        """All finished runs, in order of their names."""
         folders = sorted(self.runs.glob("*/fold_*"))
-        return [run for run in map(Run, folders) if run.final.is_file() or run.best.is_file()]
+        return [run for run in map(Run, folders) if run.final.is_file()]

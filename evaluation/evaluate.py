@@ -230,7 +230,7 @@ def evaluate_inputs(
     else:
         chosen = choose(_default_metrics(inputs) if metrics is None else metrics, settings)
         _check_needs(chosen, inputs)
-        mask_run = MetricRun(classes, chosen, inputs.consensus)
+        mask_run = MetricRun(classes, chosen, inputs.consensus, inputs.probabilities)
         steps = len(inputs.methods) * len(classes.members)
         parts = run_cases(cases, steps, workers, mask_run.score)
         records = {}

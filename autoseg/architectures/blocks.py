@@ -186,6 +186,8 @@ class UNetDecoder(nn.Module):
                 )
             )
             heads.append(CONVOLUTIONS[dims](features[here], out_channels, 1))
+        if not heads:  # of images too small to be pooled, whose only level is the finest
+            heads.append(CONVOLUTIONS[dims](features[0], out_channels, 1))
         self.transposed = nn.ModuleList(transposed)
         self.stages = nn.ModuleList(stages)
         self.heads = nn.ModuleList(heads)
@@ -197,6 +199,8 @@ class UNetDecoder(nn.Module):
         is emptied, so that what is large is not kept longer than needed.
         """
         x = skips.pop()
+        if not self.stages:
+            return (self.heads[0](x),)
         logits: list[Tensor] = []
         finest = len(self.stages) - 1
         for level, (up, stage, head) in enumerate(

@@ -28,13 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--list-recipes", action=shell.ListRecipes, help="list the recipes and exit"
     )
-    parser.add_argument(
-        "--num-folds",
-        "--folds",
-        type=int,
-        metavar="N",
-        help="number of folds (default: 5, or those given)",
-    )
+    shell.add_num_folds(parser, "--folds")
     parser.add_argument(
         "--no-preprocess", action="store_true", help="only plan; training preprocesses then"
     )

@@ -43,11 +43,9 @@ def add_device(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers(to: argparse.ArgumentParser, what: str) -> None:
+def add_workers(to: argparse.ArgumentParser, what: str, usual: str = "one per processor") -> None:
     """Adds --workers."""
-    to.add_argument(
-        "--workers", type=positive, metavar="N", help=f"{what} (default: one per processor)"
-    )
+    to.add_argument("--workers", type=positive, metavar="N", help=f"{what} (default: {usual})")
 
 
 def add_configuration(to: argparse.ArgumentParser) -> None:
@@ -99,6 +97,17 @@ def add_planning(to: argparse.ArgumentParser) -> None:
             "(default: the planner chooses)",
         )
     add_workers(to, "processes")
+
+
+def add_num_folds(to: argparse.ArgumentParser, *other_names: str) -> None:
+    """Adds the number of folds, which has the same name wherever it is asked for."""
+    to.add_argument(
+        "--num-folds",
+        *other_names,
+        type=int,
+        metavar="N",
+        help="folds to make (default: 5, one per patient where there are fewer, or those given)",
+    )
 
 
 def plan_options(arguments: argparse.Namespace) -> PlanOptions:

@@ -7,7 +7,8 @@ import time
 import torch
 
 from autoseg.architectures import build_network
-from autoseg.losses import LOSSES
+from autoseg.costs.batch_shapes import batch_shapes
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.optimiser import build_optimiser
 from autoseg.precision import Precision, memory_format
@@ -40,15 +41,10 @@ def measure_step_s(
         target_device, memory_format=layout
     )  # type: ignore[call-overload]
     optimiser = build_optimiser(network, configuration.training)
-    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    loss = DeepSupervision(build_loss(configuration.training))
     precision = Precision(target_device)
     image = torch.randn(shape, device=target_device).contiguous(memory_format=layout)
-    channels = configuration.labels.num_outputs
-    spatial = (shape[0], *shape[2:])
-    if configuration.labels.has_regions:
-        target = torch.randint(0, 2, (shape[0], channels, *shape[2:]), device=target_device)
-    else:
-        target = torch.randint(0, channels, spatial, device=target_device)
+    target, valid_mask = batch_shapes(configuration).blank(target_device)
     begun = time.perf_counter()
     times: list[float] = []
 
@@ -56,7 +52,7 @@ def measure_step_s(
         before = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
         with precision.autocast():
-            value = loss(network(image), target, None)
+            value = loss(network(image), target, valid_mask)
         precision.step(value, optimiser, network, 12.0)
         float(value.detach())  # waits for the device
         return time.perf_counter() - before

@@ -8,9 +8,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg.architectures import build_network
+from autoseg.costs.batch_shapes import batch_shapes
 from autoseg.costs.machine import PROCESS_BYTES
 from autoseg.costs.tracing import LiveBytes
-from autoseg.losses import LOSSES
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.precision import memory_format
 from autoseg.preprocessing.store import SMALL_BYTES
@@ -73,7 +74,8 @@ def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
     """
     outputs = configuration.labels.num_outputs
     batch, patch = configuration.batch_size, configuration.patch_size
-    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    loss = DeepSupervision(build_loss(configuration.training))
+    shapes = batch_shapes(configuration)
     # Traced as on a CPU, whose kernels are known everywhere, in the device's number format.
     layout = memory_format(torch.device("cpu"), configuration.dimensions)
     half = device == "cuda"
@@ -82,12 +84,7 @@ def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
         parameters = sum(item.numel() * item.element_size() for item in network.parameters())
         image = torch.empty(batch, configuration.in_channels, *patch)
         image = image.contiguous(memory_format=layout)
-        if configuration.labels.has_regions:
-            target = torch.zeros(batch, outputs, *patch, dtype=torch.bool)
-        else:
-            target = torch.zeros(batch, *patch, dtype=torch.int64)
-        ignore = configuration.labels.ignore_index is not None
-        mask = torch.ones(batch, *patch, dtype=torch.bool) if ignore else None
+        target, mask = shapes.blank(torch.device("cpu"))
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             logits = network(image)
             if not configuration.training.deep_supervision:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from autoseg.datasets.examination import Examination, Examine, Foreground
+from autoseg.datasets.groups import find_groups
 from autoseg.errors import DatasetError
 from autoseg.parallel import map_unordered
 from autoseg.schema.dataset import Case, Dataset
@@ -50,7 +51,8 @@ def make_fingerprint(
         *errors,
         *(fault for examined in ordered.values() for fault in examined.errors),
     ]
-    faults += _duplicates(dataset.cases, ordered)
+    duplicates, repeated = _duplicates(dataset.cases, ordered)
+    faults += duplicates
     records = {
         name: examined.record for name, examined in ordered.items() if examined.record is not None
     }
@@ -62,7 +64,7 @@ def make_fingerprint(
         *warnings,
         *(note for examined in ordered.values() for note in examined.warnings),
     ]
-    notes += _oddities(dataset, records)
+    notes += [*repeated, *_oddities(dataset, records)]
     for note in notes:
         logger.warning(note)
     return Fingerprint(
@@ -97,20 +99,30 @@ def _file_size(case: Case) -> int:
     return sum(path.stat().st_size for path in case.images if path.exists())
 
 
-def _duplicates(cases: Iterable[Case], found: dict[str, Examination]) -> list[str]:
+def _duplicates(
+    cases: Sequence[Case], found: dict[str, Examination]
+) -> tuple[list[str], list[str]]:
+    """Faults and notes of images that are there twice.
+
+    The same image in two patients would be learnt from and validated on; within one it is only
+    odd. Images of one value (black frames) tell nothing and are no duplicates.
+    """
+    groups = find_groups([case.identifier for case in cases], pattern=None, table=None).groups
     first: dict[str, Case] = {}
-    faults = []
+    faults, notes = [], []
     for case in cases:
         record = found[case.identifier].record
-        if record is None:
+        if record is None or found[case.identifier].is_constant:
             continue
         other = first.setdefault(record.digest, case)
-        if other is not case:
-            faults.append(
-                f"{case.images[0]}: duplicate case: the same voxels as {other.images[0].name}. "
-                "Remove one, or folds would train on what they validate on."
-            )
-    return faults
+        if other is case:
+            continue
+        told = f"{case.images[0]}: duplicate case: the same voxels as {other.images[0].name}."
+        if groups[case.identifier] == groups[other.identifier]:
+            notes.append(told)
+        else:
+            faults.append(f"{told} Remove one, or folds would train on what they validate on.")
+    return faults, notes
 
 
 def _oddities(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:

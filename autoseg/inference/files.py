@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from autoseg.costs import prediction_memory
 from autoseg.costs.machine import free_memory_bytes
-from autoseg.datasets.file_names import image_ending
-from autoseg.errors import AutosegError, UsageError
+from autoseg.datasets.file_names import image_ending, is_utf8, shown, strip_ending
+from autoseg.errors import AutosegError, ImageError, UsageError
 from autoseg.images.files import read_case, write_labels
 from autoseg.inference.predictor import Floats, Inputs, Prediction, Predictor
 from autoseg.inference.read_ahead import read_ahead
@@ -86,6 +86,8 @@ def find_targets(
     Raises:
         UsageError: Images or earlier label maps would be replaced.
     """
+    if not is_utf8(str(output)):
+        raise UsageError(f"{shown(str(output))}: the name is not UTF-8. Choose another -o.")
     if image_ending(output.name) and source.is_file():
         targets = dict.fromkeys(cases, output)
     elif output.is_file():
@@ -123,7 +125,7 @@ def predict_files(
         cases: Case → image files.
         targets: Case → label map to write.
         probabilities: Also write the probabilities beside it, as .npz.
-        resume: Skip cases whose label map is there.
+        resume: Skip cases whose label map, and probabilities where they are wanted, are there.
         workers: Threads that read ahead, as far as the memory goes.
 
     Returns:
@@ -156,7 +158,7 @@ def predict_files(
             bar.update()
         _finish(report, targets, writing)
     for name, reason in report.failed.items():
-        logger.error("Case '%s' failed: %s", name, reason)
+        logger.error("Case '%s' failed: %s", shown(name), reason)
     return report
 
 
@@ -196,6 +198,10 @@ def _predict(
     return found, values
 
 
+def _is_done(target: Path, *, probabilities: bool) -> bool:
+    return target.exists() and (not probabilities or probabilities_path(target).exists())
+
+
 def _finish(
     report: Report, targets: Mapping[str, Path], writing: tuple[str, Future[None]] | None
 ) -> None:
@@ -212,7 +218,10 @@ def _finish(
 
 def _load(predictor: Predictor, files: tuple[Path, ...]) -> _Read:
     """Reads a case, and preprocesses it unless a network has to find its region first."""
-    image, geometry = read_case(files)
+    for path in files:
+        if not is_utf8(str(path)):
+            raise ImageError(f"{shown(str(path))}: the name is not UTF-8. Rename the file.")
+    image, geometry = read_case(files, num_channels=predictor.num_channels, warn=logger.warning)
     peak = prediction_memory.preprocessing_bytes(geometry.shape, len(image))
     if predictor.region is not None:
         return _Read(geometry=geometry, peak_bytes=peak, image=image)
@@ -272,8 +281,4 @@ def _write(target: Path, prediction: Prediction, probabilities: _Scratch | None)
 
 def probabilities_path(target: Path) -> Path:
     """Where the probabilities of a label map are written."""
-    name = target.name
-    for ending in (".nii.gz", target.suffix):
-        if name.endswith(ending):
-            return target.with_name(name[: -len(ending)] + ".npz")
-    return target.with_name(name + ".npz")
+    return target.with_name(f"{strip_ending(target.name) or target.name}.npz")

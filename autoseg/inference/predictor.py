@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
 from autoseg.inference.models import Model, find_models, load_models
 from autoseg.inference.network import LoadedNetwork, Options, load_network
 from autoseg.inference.network_source import SumsOverflowError
+from autoseg.inference.plausibility import implausible
 from autoseg.inference.previous_stages import CaseWork, network_source
 from autoseg.inference.region_of_interest import RegionOfInterest
 from autoseg.inference.streaming import decisions
@@ -114,6 +116,7 @@ class Predictor:
         # Later stages want more of a preprocessed case, so theirs are kept where keys are equal.
         needed.sort(key=lambda part: part.configuration.previous is not None)
         self._configurations = {part.key: part.configuration for part in needed}
+        self._said = Lock()
 
     @classmethod
     def load(cls, *paths: Path | str, **options: Any) -> Predictor:
@@ -148,7 +151,9 @@ class Predictor:
             files = [Path(part) for part in parts if not isinstance(part, sitk.Image)]
             if len(files) < len(parts):
                 raise UsageError("Give files or SimpleITK images, not both for one case.")
-            array, geometry = read_case(tuple(files))
+            array, geometry = read_case(
+                tuple(files), num_channels=self.num_channels, warn=logger.warning
+            )
         return self.predict_array(array, geometry, probabilities=probabilities)
 
     def predict_array(
@@ -193,10 +198,25 @@ class Predictor:
     def preprocess(self, image: Floats, geometry: Geometry, name: str = "image") -> Inputs:
         """The image as each configuration wants it, by `store_key`."""
         prediction_memory.check_image(name, geometry, len(image), self.options.memory_bytes)
+        self._say_orientation(geometry)
+        first = next(iter(self._configurations.values()))
+        for odd in implausible(image, geometry, first):
+            logger.warning("%s: %s", name, odd)
         return {
             key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()
         }
+
+    def _say_orientation(self, geometry: Geometry) -> None:
+        """Warns once where nobody knows how the training images were stored."""
+        turned = all(item.orientation is not None for item in self._configurations.values())
+        if geometry.dimensions == 3 and not turned and self._said.acquire(blocking=False):
+            logger.warning(
+                "The model does not say in which orientation its training images were stored; "
+                "images are taken as they are (the first is %s). Where the training images were "
+                "stored otherwise, left and right or other sides are swapped.",
+                geometry.orientation(),
+            )
 
     def predict_inputs(
         self,

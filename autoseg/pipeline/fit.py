@@ -10,6 +10,7 @@ from pathlib import Path
 from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.datasets.folds import Fold
 from autoseg.parallel import default_workers
+from autoseg.planned import load_plan
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.report.model_card import write_card
@@ -34,7 +35,7 @@ class Job:
         fold: Number of the fold, or "all".
         cases: Training and validation cases of the fold.
         device: cpu, cuda or mps.
-        workers: Threads that make batches.
+        workers: Threads or processes that make batches.
         replaced: Folder of an earlier training, which goes once this one has a checkpoint.
     """
 
@@ -66,6 +67,7 @@ def fit(
         previous_store: Predictions that the network gets as input.
     """
     cases = job.cases
+    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     task = Task(
         configuration=configuration,
         store=Store(job.workspace.preprocessed(store_key(configuration))),
@@ -79,6 +81,8 @@ def fit(
             file_ending=job.dataset.file_ending,
             steps=0,
             val_dice=None,
+            request=load_plan(job.workspace).request,
+            data_signature=fingerprint.signature,
         ),
         run=run,
         replaced=job.replaced,
@@ -96,7 +100,6 @@ def fit(
     if resumes:
         trainer.resume()
     model = trainer.fit()
-    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     write_card(run.card, model, fingerprint=fingerprint)
     return model
 
@@ -111,5 +114,5 @@ def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
 
 
 def batch_workers(device: str) -> int:
-    """Threads that make batches: none beside a CPU training, some for a GPU."""
+    """Threads or processes that make batches: none beside a CPU training, some for a GPU."""
     return 0 if device == "cpu" else max(2, min(8, default_workers() - 1))

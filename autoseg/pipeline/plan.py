@@ -5,18 +5,19 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 from autoseg import planned
 from autoseg.datasets.fingerprint import make_fingerprint, signature
 from autoseg.datasets.folder import read_dataset, survey_dataset
-from autoseg.datasets.folds import Fold, find_groups, make_folds, read_splits, write_splits
 from autoseg.datasets.recipes import apply_recipe, load_recipe
 from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.parallel import default_workers
+from autoseg.pipeline.fold_request import request_folds
+from autoseg.pipeline.folding import FoldChoice, find_folds, fold_faults, keeps_folds, save_folds
 from autoseg.planned import load_dataset, load_plan
 from autoseg.planning.budget import make_budget, measuring_budget
 from autoseg.planning.choices import check_names, planner_request, with_choices, with_recipe
@@ -27,14 +28,12 @@ from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
-from autoseg.schema.plan import Configuration, Decision, Plan
+from autoseg.schema.plan import Configuration, Plan
 from autoseg.schema.plan_request import PlanOptions, PlanRequest, plan_request
+from autoseg.schema.recipe import Recipe
 from autoseg.workspace import Workspace
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_FOLDS = 5
-SPLITS = "splits_final.json"
 
 
 def plan(
@@ -66,21 +65,26 @@ def plan(
     request = plan_request(options)
     workspace = Workspace(Path(workspace))
     workers = workers or default_workers()
+    folds = request_folds(with_recipe(request, _recipe(request)))
     made = reusable(workspace, Path(dataset), request) if reuse else None
-    if made is None:
-        made = _plan(Path(dataset), workspace, request, workers)
-    else:
+    if made is not None and keeps_folds(workspace, folds):
         logger.info("The plan was made already, for the same files and options.")
+    else:
+        made = _plan(Path(dataset), workspace, request, workers)
     if preprocess:
         preprocess_workspace(workspace.root, workers=workers)
     return made
+
+
+def _recipe(request: PlanRequest) -> Recipe | None:
+    return load_recipe(request.recipe) if request.recipe else None
 
 
 def _plan(root: Path, workspace: Workspace, request: PlanRequest, workers: int) -> Plan:
     """Plans anew and writes everything into the workspace."""
     make_plan = PLANNERS[request.planner]
     check_names(request)
-    recipe = load_recipe(request.recipe) if request.recipe else None
+    recipe = _recipe(request)
     wishes = with_recipe(request, recipe)
     # Refuses wrong words before the data are read.
     make_budget(request.device, request.memory, request.time_budget)
@@ -90,21 +94,16 @@ def _plan(root: Path, workspace: Workspace, request: PlanRequest, workers: int) 
     if recipe is not None:
         dataset = apply_recipe(dataset, recipe)
     check_workspace(workspace, dataset)
-    folding = Folding(
-        number=wishes.num_folds,
-        pattern=wishes.group_pattern,
-        table=Path(wishes.groups) if wishes.groups else None,
-        seed=wishes.seed,
-    )
-    errors += fold_faults(workspace, dataset, folding)
+    fold_request = request_folds(wishes)
+    errors += fold_faults(workspace, dataset, fold_request)
     fingerprint = measured_fingerprint(workspace, dataset, workers, errors, warnings)
-    folds, decision = find_folds(workspace, dataset, fingerprint, folding)
+    folds = find_folds(workspace, dataset, fingerprint, fold_request)
     budget = measuring_budget(
         request.device, request.memory, request.time_budget, dataset, fingerprint
     )
     made = make_plan(dataset, fingerprint, budget, planner_request(wishes, recipe))
     made = with_choices(made, wishes)
-    made = replace(made, decisions=(*made.decisions, decision), request=request)
+    made = replace(made, decisions=(*made.decisions, folds.decision), request=request)
     with log_file(workspace.logs / "plan.log"):
         text = explain(made, costs(made, budget))
         save_all(workspace, dataset, fingerprint, folds, made, text)
@@ -145,23 +144,6 @@ def preprocess_workspace(
         return preprocess_cases(dataset.cases, targets, workers=workers or default_workers())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Folding:
-    """How folds are wanted.
-
-    Attributes:
-        number: Number of folds, or None for five.
-        pattern: Regular expression that finds the patient in a case name.
-        table: CSV with the columns case and group.
-        seed: Breaks ties.
-    """
-
-    number: int | None
-    pattern: str | None
-    table: Path | None
-    seed: int
-
-
 def check_workspace(workspace: Workspace, dataset: Dataset) -> None:
     """Refuses folders that hold something else.
 
@@ -181,28 +163,13 @@ def check_workspace(workspace: Workspace, dataset: Dataset) -> None:
                 f"{workspace.root}: is the workspace of {owner}. Choose another for {dataset.root}."
             )
     elif workspace.root.is_dir() and any(
-        not item.name.startswith(".") and item.name not in ("logs", "fingerprint.json")
+        not item.name.startswith(".")
+        and item.name not in ("logs", "fingerprint.json", "splits_final.json")
         for item in workspace.root.iterdir()
     ):
         raise UsageError(
             f"{workspace.root}: is not empty and no workspace of autoseg. Choose another folder."
         )
-
-
-def fold_faults(workspace: Workspace, dataset: Dataset, folding: Folding) -> list[str]:
-    """Whether there are too few cases for the folds, as a list of at most one fault."""
-    if _given_splits(workspace, dataset) is not None or not dataset.cases:
-        return []
-    number = folding.number or DEFAULT_FOLDS
-    names = [case.identifier for case in dataset.cases]
-    groups = find_groups(names, pattern=folding.pattern, table=folding.table)
-    count = len(set(groups.groups.values()))
-    if count >= number:
-        return []
-    return [
-        f"{dataset.root}: {len(names)} cases in {count} groups are too few cases for {number} "
-        f"folds. Add cases or use --folds {max(2, count)}."
-    ]
 
 
 def measured_fingerprint(
@@ -226,51 +193,11 @@ def measured_fingerprint(
     return make_fingerprint(dataset, workers=workers, errors=errors, warnings=warnings)
 
 
-def _given_splits(workspace: Workspace, dataset: Dataset) -> Path | None:
-    """splits_final.json of the data set, or else of the workspace."""
-    for path in (dataset.root / SPLITS, workspace.splits):
-        if path.is_file():
-            return path
-    return None
-
-
-def find_folds(
-    workspace: Workspace, dataset: Dataset, measured: Fingerprint, folding: Folding
-) -> tuple[tuple[Fold, ...], Decision]:
-    """Takes the folds that are given, or makes them.
-
-    Raises:
-        InputError: Given folds do not fit, or there are too few cases.
-        UsageError: The workspace has another number of folds.
-    """
-    names = [case.identifier for case in dataset.cases]
-    given = _given_splits(workspace, dataset)
-    if given is not None:
-        found = read_splits(given, names)
-        if folding.number not in (None, len(found)):
-            raise UsageError(
-                f"{given}: has {len(found)} folds, not {folding.number}. Remove it to make others."
-            )
-        return found, Decision(
-            topic="folds", value=str(len(found)), reason=f"given by {given.name}"
-        )
-    grouping = find_groups(names, pattern=folding.pattern, table=folding.table)
-    presence = {name: tuple(record.labels) for name, record in measured.cases.items()}
-    number = folding.number or DEFAULT_FOLDS
-    made = make_folds(presence, grouping.groups, num_folds=number, seed=folding.seed)
-    count = len(set(grouping.groups.values()))
-    return made, Decision(
-        topic="folds",
-        value=f"{number}, {count} groups",
-        reason=f"{grouping.reason}; stratified by the classes present",
-    )
-
-
 def save_all(
     workspace: Workspace,
     dataset: Dataset,
     measured: Fingerprint,
-    chosen: Sequence[Fold],
+    chosen: FoldChoice,
     plan: Plan,
     text: str,
 ) -> None:
@@ -286,8 +213,7 @@ def save_all(
     """
     serialise.save(measured, workspace.fingerprint)
     serialise.save(dataset, workspace.dataset)
-    if not workspace.splits.is_file():
-        write_splits(workspace.splits, chosen)
+    save_folds(workspace, chosen)
     if workspace.plan.is_file():
         try:
             differs = serialise.load(Plan, workspace.plan).configurations != plan.configurations

@@ -24,7 +24,7 @@ def with_recipe(request: PlanRequest, recipe: Recipe | None) -> PlanRequest:
         request,
         configurations=request.configurations or recipe.configurations,
         network=request.network or recipe.network,
-        group_pattern=request.group_pattern or recipe.group_pattern,
+        group_pattern=request.group_pattern or (None if request.groups else recipe.group_pattern),
         **{part: getattr(request, part) or getattr(recipe, part) for part in PARTS},
     )
 

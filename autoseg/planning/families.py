@@ -56,6 +56,7 @@ class Family:
         candidates: For time budgets, the best first.
         training: Changes nnU-Net's training to what the architecture needs.
         short: The same for a short schedule.
+        min_poolings: How often a patch must be large enough to be pooled.
     """
 
     spec: Callable[[Topology, int, bool], NetworkSpec]
@@ -63,6 +64,7 @@ class Family:
     candidates: tuple[Candidate, ...]
     training: Callable[[TrainingPlan], TrainingPlan]
     short: Callable[[TrainingPlan], TrainingPlan]
+    min_poolings: int = 0
 
     @property
     def width(self) -> int:
@@ -281,6 +283,7 @@ FAMILIES: Registry[Family] = Registry(
             candidates=_candidates(SWIN_WIDTHS, 800),
             training=_transformer_training(1e-4),
             short=_short_transformer_training(1e-3),
+            min_poolings=2,
         ),
         "dformer": Family(
             spec=dformer_spec,
@@ -295,6 +298,7 @@ FAMILIES: Registry[Family] = Registry(
             candidates=_candidates(PRIMUS_WIDTHS, 1000),
             training=_transformer_training(3e-4),
             short=_short_transformer_training(1e-3),
+            min_poolings=1,
         ),
     },
     plural="families",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import cache, partial
 
 from autoseg.costs.step_time import measure_step_s
 from autoseg.costs.training_memory import cached_bytes, training_footprint
@@ -28,10 +29,7 @@ class MeasuredCosts:
 
     def __init__(self, device: str, dataset: Dataset, fingerprint: Fingerprint) -> None:
         self._device = device
-        self._measures = {
-            canonical: measures_of(dataset, fingerprint, canonical=canonical)
-            for canonical in (False, True)
-        }
+        self._measures = cache(partial(measures_of, dataset, fingerprint))
         self._step_s: dict[Configuration, float] = {}
         self._own_bytes: dict[Configuration, int] = {}
         self._spent_s = 0.0
@@ -57,7 +55,7 @@ class MeasuredCosts:
             self._own_bytes[key] = training_footprint(configuration, self._device)
         if self._device != "cpu":
             return self._own_bytes[key]
-        measures = self._measures[configuration.orientation is not None]
+        measures = self._measures(configuration.orientation)
         return self._own_bytes[key] + cached_bytes(
             stored_bytes(measures, configuration),
             stage_bytes(measures, configuration),

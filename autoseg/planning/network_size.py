@@ -81,6 +81,8 @@ def num_parameters(spec: NetworkSpec, in_channels: int, out_channels: int) -> in
         total += conv(2 * features, features, spec.kernel_sizes[here])
         total += (convs - 1) * conv(features, features, spec.kernel_sizes[here])
         total += features * out_channels + out_channels
+    if not spec.decoder_blocks:  # the only level has the only head
+        total += spec.features[0] * out_channels + out_channels
     return total
 
 

@@ -99,14 +99,14 @@ def _plan_rows(configuration: Configuration, checkpoint: Checkpoint) -> list[str
         f"{channel.name} ({channel.normalisation})" for channel in configuration.channels
     )
     parameters = sum(item.numel() for item in checkpoint.weights.values()) / 1e6
-    mirrored = ", ".join(in_patch[axis] for axis in configuration.training.mirror_axes)
+    mirrored = [in_patch[axis] for axis in configuration.training.mirror_axes]
     return [
         f"| network | {configuration.network.architecture}, {parameters:.2f} M parameters |",
         f"| channels | {channels} |",
         f"| spacing (mm) | {spacing} ({', '.join(names)}) |",
         f"| orientation | {configuration.orientation or 'as the images have it'} |",
         f"| patch | {patch} ({', '.join(in_patch)}) |",
-        f"| mirrored axes | {mirrored or 'none'} |",
+        f"| mirrored axes | {', '.join(sorted(mirrored, reverse=True)) or 'none'} |",
         f"| training | {configuration.training.loss}, {configuration.training.optimiser} |",
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import IntensityStatistics
 
 
@@ -46,7 +47,7 @@ class CaseRecord:
     shape_after_crop: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     dimensions: int
-    orientation: str
+    orientation: Orientation
     labels: dict[str, LabelRecord]
     digest: str
 

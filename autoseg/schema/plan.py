@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.names import name_fault
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan_request import PlanRequest
+
+MAX_STAGES, MAX_FEATURES, MAX_PATCH, MAX_BATCH = 16, 8192, 65536, 10**6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +37,22 @@ class NetworkSpec:
     decoder_blocks: tuple[int, ...]
     heads: tuple[int, ...] = ()
     windows: tuple[tuple[int, ...], ...] = ()
+
+    def faults(self) -> list[str]:
+        """What is wrong with the network, in words."""
+        stages = len(self.features)
+        if not 1 <= stages <= MAX_STAGES or len(self.kernel_sizes) != stages:
+            return [f"{stages} features and {len(self.kernel_sizes)} kernel_sizes"]
+        faults = []
+        sizes = (*self.kernel_sizes, *self.strides, self.features)
+        if not all(1 <= size <= MAX_FEATURES for row in sizes for size in row):
+            faults.append(f"features, kernels and strides are from 1 to {MAX_FEATURES}")
+        blocks = (*self.encoder_blocks, *self.decoder_blocks)
+        if not all(0 <= number <= MAX_FEATURES for number in blocks):
+            faults.append(f"numbers of blocks are from 0 to {MAX_FEATURES}")
+        if len({len(row) for row in (*self.kernel_sizes, *self.strides)}) != 1:
+            faults.append("kernel_sizes and strides have different numbers of axes")
+        return faults
 
     @property
     def dimensions(self) -> int:
@@ -100,6 +121,7 @@ class TrainingPlan:
         weight_average: Decay per step of the averaged weights that are used for prediction, or 0.
         sampling: How patches on foreground are drawn: "case" draws a case and then one of its
             classes, "class" a class of the data set and then a case that has it.
+        target: Name in the table of targets: what a network learns from a case's raters.
     """
 
     loss: str
@@ -119,6 +141,28 @@ class TrainingPlan:
     gradient_clip: float
     weight_average: float
     sampling: Literal["case", "class"] = "case"
+    target: str = "majority"
+
+    def faults(self) -> list[str]:
+        """What is wrong with the training, in words."""
+        ranges = {
+            "learning_rate": (0, 1e3),
+            "weight_decay": (0, 1e3),
+            "momentum": (0, 1),
+            "epochs": (1, 10**9),
+            "steps_per_epoch": (1, 10**9),
+            "foreground_fraction": (0, 1),
+            "gradient_clip": (0, math.inf),
+            "weight_average": (0, 1),
+        }
+        faults = [
+            f"{name} is {getattr(self, name)}, expected {low} to {high}"
+            for name, (low, high) in ranges.items()
+            if not low <= getattr(self, name) <= high
+        ]
+        if self.time_budget_s is not None and not 0 < self.time_budget_s < math.inf:
+            faults.append(f"time_budget_s is {self.time_budget_s}, expected seconds above 0")
+        return faults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +178,11 @@ class PreviousStage:
     names: tuple[str, ...]
     kind: Literal["labels", "image_labels", "probabilities"]
 
+    def faults(self) -> list[str]:
+        """What is wrong, in words: the names become those of folders."""
+        found = (name_fault("the previous stage", name) for name in self.names)
+        return [fault for fault in found if fault]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
@@ -143,8 +192,8 @@ class Configuration:
         name: 2d, 3d_fullres, …
         spacing_mm: Target spacing per axis of the transposed image (z, y, x); None keeps the
             spacing of the case along that axis.
-        orientation: "LPS" (or nibabel's "RAS") turns all cases to it first; None leaves them as
-            they are.
+        orientation: That of the training images; all cases are turned to it first. None leaves
+            them as they are: two-dimensional images, and where nobody knows it.
         transpose: Axis order of the image inside, applied before everything else.
         channels: Normalisation per channel.
         labels: Label scheme.
@@ -169,7 +218,7 @@ class Configuration:
 
     name: str
     spacing_mm: tuple[float | None, ...]
-    orientation: Literal["LPS", "RAS"] | None
+    orientation: Orientation | None
     transpose: tuple[int, int, int]
     channels: tuple[ChannelPlan, ...]
     labels: LabelScheme
@@ -187,6 +236,30 @@ class Configuration:
     slice_distance_mm: float | None = None
     previous: PreviousStage | None = None
     tile_sums: Literal["float32", "float16"] = "float32"
+
+    def faults(self) -> list[str]:
+        """What is wrong with the configuration, in words."""
+        faults = []
+        if fault := name_fault("name", self.name):
+            faults.append(fault)
+        dims = len(self.patch_size)
+        if dims not in (2, 3) or not all(1 <= size <= MAX_PATCH for size in self.patch_size):
+            faults.append(f"patch_size is {self.patch_size}, expected 2 or 3 sizes from 1 on")
+        if dims != self.network.dimensions:
+            faults.append(f"patch_size has {dims} axes, the network {self.network.dimensions}")
+        if not 1 <= self.batch_size <= MAX_BATCH:
+            faults.append(f"batch_size is {self.batch_size}, expected 1 to {MAX_BATCH}")
+        if len(self.spacing_mm) != 3 or not all(
+            step is None or (0 < step < math.inf) for step in self.spacing_mm
+        ):
+            faults.append(f"spacing_mm is {self.spacing_mm}, expected three steps above 0")
+        if sorted(self.transpose) != [0, 1, 2]:
+            faults.append(f"transpose is {self.transpose}, expected the axes 0, 1, 2 in an order")
+        if self.slice_axis not in (0, 1, 2) or self.num_slices % 2 != 1 or self.num_slices < 1:
+            faults.append(f"{self.num_slices} slices along axis {self.slice_axis}")
+        if not self.channels:
+            faults.append("channels is empty")
+        return faults
 
     @property
     def dimensions(self) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+
+from autoseg.schema.orientation import Orientation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +17,7 @@ class Recipe:
         channels: Channel → normalisation; of a data set with more channels these are taken.
         labels: Class → raw value, or region → raw values.
         regions_class_order: Raw value that each region paints, in painting order.
-        orientation: "LPS" or "RAS" turns all cases to it; imported models get it too.
+        orientation: All cases are turned to it, such as RAS; imported models get it too.
         spacing_mm: Target spacing (z, y, x).
         mirror: False never mirrors: left and right structures have different labels.
         foreground_fraction: Share of a batch whose patches are centred on foreground.
@@ -33,7 +34,7 @@ class Recipe:
     channels: dict[str, str] = field(default_factory=dict)
     labels: dict[str, int | tuple[int, ...]] = field(default_factory=dict)
     regions_class_order: tuple[int, ...] | None = None
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     spacing_mm: tuple[float, float, float] | None = None
     mirror: bool = True
     foreground_fraction: float | None = None

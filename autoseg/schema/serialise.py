@@ -27,6 +27,7 @@ from autoseg.errors import InputError, SchemaError
 SCHEMA_VERSION = 1
 LEFTOVER_AGE_S = 600.0
 MAX_BYTES = 2**30
+MAX_LISTED = 12
 _PARTIAL = ".partial-"
 _HEADER = ("schema", "autoseg_version")
 T = TypeVar("T")
@@ -81,9 +82,9 @@ def _decode(hint: Any, plain: Any, where: str) -> Any:
         return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in plain.items()}
     if origin is typing.Literal:
         if plain not in arguments:
-            raise SchemaError(
-                f"{where}: {short(plain)} is not one of {', '.join(map(str, arguments))}."
-            )
+            more = " …" if len(arguments) > MAX_LISTED else ""
+            known = ", ".join(map(str, arguments[:MAX_LISTED])) + more
+            raise SchemaError(f"{where}: {short(plain)} is not one of {known}.")
         return plain
     return _decode_scalar(hint, plain, where)
 
@@ -145,9 +146,13 @@ def _decode_dataclass(cls: Any, plain: Any, where: str) -> Any:
     ]
     if missing:
         raise SchemaError(f"{where}: the key '{missing[0]}' is missing.")
-    return cls(
+    value = cls(
         **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in plain.items()}
     )
+    # Types that have rules beyond those of their fields say which of them are broken.
+    if faults := value.faults() if hasattr(value, "faults") else ():
+        raise SchemaError(f"{where}: {'; '.join(faults)}.")
+    return value
 
 
 @contextmanager

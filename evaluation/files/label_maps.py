@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
-from evaluation.files.nifti_faults import check_nifti
+from evaluation.files.image_files import ENDINGS, read_image
+from evaluation.files.pictures import ENDINGS as NATURAL
 
-ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd", ".png", ".tif", ".tiff", ".bmp")
-NATURAL = (".png", ".tif", ".tiff", ".bmp")
 TOLERANCE = 1e-3
+ROUNDING = 1e-4
+"""How far a floating point label may be from the integer that is meant."""
+LARGEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,19 +73,6 @@ def list_label_maps(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_image(path: Path) -> sitk.Image:
-    """Reads an image.
-
-    Raises:
-        EvaluationError: It cannot be read.
-    """
-    try:
-        return sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[-140:]
-        raise EvaluationError(f"{path}: cannot be read ({reason}).") from None
-
-
 def read_label_map(path: Path) -> LabelMap:
     """Reads a label map.
 
@@ -91,22 +80,45 @@ def read_label_map(path: Path) -> LabelMap:
         EvaluationError: It cannot be read or does not hold integers.
     """
     image = read_image(path)
-    if path.name.lower().endswith((".nii", ".nii.gz")):
-        voxel_bytes = image.GetSizeOfPixelComponent() * image.GetNumberOfComponentsPerPixel()
-        check_nifti(path, image.GetNumberOfPixels() * voxel_bytes)
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise EvaluationError(f"{path}: has several channels; a label map has one.")
-    labels = sitk.GetArrayFromImage(image)
-    if labels.dtype.kind == "f":
-        if not np.isfinite(labels).all() or (np.rint(labels) != labels).any():
-            raise EvaluationError(f"{path}: holds values that are no integers, or NaN.")
-        labels = labels.astype(np.int64)
+    if image.has_channels:
+        raise EvaluationError(
+            f"{path}: has several channels (or points in time), shape {image.array.shape}; a label "
+            "map has one."
+        )
     return LabelMap(
-        labels=labels,
-        spacing_mm=tuple(reversed(image.GetSpacing())),
-        origin_mm=image.GetOrigin(),
-        direction=image.GetDirection(),
+        labels=_integers(path, image.array, image.step),
+        spacing_mm=image.spacing_mm,
+        origin_mm=image.origin_mm,
+        direction=image.direction,
     )
+
+
+def _integers(path: Path, values: npt.NDArray[Any], step: float) -> npt.NDArray[np.integer]:
+    """Labels as integers; of numbers with a scale those that are meant.
+
+    A program that scales stores the nearest number that it can: half a step away at most.
+    """
+    if values.dtype.kind == "f":
+        rounded = np.rint(values)
+        # Where every step is a label (or many steps pass over labels), there is nothing to round.
+        slack = max(ROUNDING, step / 2 * 1.001 if step <= 0.5 else 0.0)
+        with np.errstate(invalid="ignore"):
+            wrong = ~(np.abs(values - rounded) <= slack)
+        if wrong.any():
+            value = float(values[wrong].flat[0])
+            raise EvaluationError(
+                f"{path}: holds values that are no integers, or NaN, such as {value!r}."
+            )
+        values = rounded
+    elif values.dtype.kind not in "iu":
+        raise EvaluationError(f"{path}: holds {values.dtype}; a label map holds integers.")
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low < -LARGEST or high > LARGEST:
+        extreme = low if low < -LARGEST else high
+        raise EvaluationError(f"{path}: holds the label {extreme}; known are those below 2^63.")
+    if values.dtype.kind == "f" or values.dtype == np.uint64:
+        return values.astype(np.min_scalar_type(high) if 0 <= low <= high < 1 << 32 else np.int64)
+    return values
 
 
 def geometry_fault(reference: LabelMap, prediction: LabelMap, path: Path) -> str | None:

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
-from evaluation.files.label_maps import ENDINGS, read_image, stem
+from evaluation.files.image_files import ENDINGS, read_image
+from evaluation.files.label_maps import stem
 
 ARRAYS = (".npz", ".npy")
 KEYS = ("probabilities", "softmax")
@@ -148,12 +148,7 @@ class _Stacked:
 
 
 def _image(path: Path) -> _Image:
-    image = read_image(path)
-    array = sitk.GetArrayFromImage(image)
-    if image.GetNumberOfComponentsPerPixel() > 1:
-        array = np.moveaxis(array, -1, 0)
-    elif image.GetDimension() < 4:
-        array = array[None]
+    array = read_image(path).channels_first()
     if array.dtype.kind != "f":
         raise EvaluationError(f"{path}: holds {array.dtype}; expected probabilities from 0 to 1.")
     return _Image(array)

@@ -43,7 +43,8 @@ def of_probabilities(
 ) -> float:
     """A metric of probabilities; of one per class the mean over the channels."""
     assert metric.of_probabilities is not None
-    item = calibrate(np.asarray(reference), np.asarray(probabilities), settings)
+    arrays = (np.asarray(reference), np.asarray(probabilities))
+    item = calibrate(*arrays, settings, with_mass=metric.adaptive or settings.adaptive)
     if metric.scope == "all":
         return float(metric.of_probabilities(item, settings))
     parts = [metric.of_probabilities(part, settings) for part in item.classes]
@@ -76,13 +77,21 @@ def of_raters(
             raise EvaluationError(f"The probabilities {fault}.")
         soft = make_soft(values)
     found = None if prediction is None else _mask(prediction, "prediction")
-    step = math.prod(spacing_mm) / 1000 if spacing_mm else 0.001
+    step = 0.001 if spacing_mm is None else math.prod(spacing_mm) / 1000
     case = RaterCase(masks, found, soft=soft, voxel_ml=step)
     return float(metric.of_raters(case, settings))
 
 
-def calibrate(reference: Array, probabilities: Array, settings: Settings) -> Calibration:
+def calibrate(
+    reference: Array, probabilities: Array, settings: Settings, *, with_mass: bool = True
+) -> Calibration:
     """Counts the calibration of one case of exclusive channels.
+
+    Args:
+        reference: Label map [z, y, x] or [y, x] of channel numbers; negative ones do not count.
+        probabilities: [c, z, y, x] or [c, y, x].
+        settings: Bins and region.
+        with_mass: Whether bins of equal numbers of voxels will be asked for.
 
     Raises:
         EvaluationError: Shapes differ, or the probabilities are none.
@@ -100,6 +109,7 @@ def calibrate(reference: Array, probabilities: Array, settings: Settings) -> Cal
         exclusive=True,
         regions=(settings.region,),
         bins=fine_bins([settings.num_bins]),
+        with_mass=with_mass,
     )
     masks = region_masks(reference, (settings.region,), settings.margin)
     counter.add(

@@ -47,8 +47,10 @@ class MaskPair:
             raise ValueError(
                 f"shapes differ: reference {reference.shape}, prediction {prediction.shape}"
             )
-        self.spacing_mm = tuple(float(step) for step in spacing_mm or (1.0,) * reference.ndim)
-        if len(self.spacing_mm) != reference.ndim or min(self.spacing_mm) <= 0:
+        steps = (1.0,) * reference.ndim if spacing_mm is None else spacing_mm
+        self.spacing_mm = tuple(float(step) for step in steps)
+        is_given = all(0 < step < math.inf for step in self.spacing_mm)
+        if len(self.spacing_mm) != reference.ndim or not is_given:
             raise ValueError(
                 f"spacing {self.spacing_mm}: expected {reference.ndim} numbers above 0"
             )

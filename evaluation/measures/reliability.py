@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.measures.equal_mass import MassCounts, equal_mass, find_places
 from evaluation.settings import Region, Settings
 
 FINE_BINS = 4096
@@ -63,12 +64,14 @@ class BinCounts:
         confidence: [f] sum of confidences.
         squares: Sum of squared errors.
         logs: Sum of negative logarithms.
+        mass: What bins of equal numbers of voxels are made of, where somebody asks for them.
     """
 
     voxels: Integers
     confidence: Integers
     squares: int = 0
     logs: int = 0
+    mass: MassCounts | None = None
 
     @property
     def total(self) -> int:
@@ -81,6 +84,8 @@ class BinCounts:
         self.confidence += other.confidence
         self.squares += other.squares
         self.logs += other.logs
+        if self.mass is not None and other.mass is not None:
+            self.mass.add(other.mass)
 
 
 @dataclass(kw_only=True)
@@ -104,25 +109,19 @@ class Calibration:
 
         A bin holds its lower edge; confidence 1 belongs to the last one.
         """
-        counts = self.counts(settings)
-        size = counts.voxels.shape[1]
+        counts, number = self.counts(settings), settings.num_bins
         if settings.adaptive:
-            owner = _equal_mass(counts.voxels.sum(axis=0), settings.num_bins)
-        else:
-            owner = np.arange(size) * settings.num_bins // size
-        number = settings.num_bins
-        voxels = np.bincount(owner, counts.voxels.sum(axis=0), number).astype(np.int64)
-        right = np.bincount(owner, counts.voxels[1], number)
-        confidence = np.bincount(owner, counts.confidence, number) / FIXED
-        starts = np.searchsorted(owner, np.arange(number)) / size
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return Reliability(
-                low=starts,
-                high=np.append(starts[1:], 1.0),
-                counts=voxels,
-                confidence=confidence / voxels,
-                accuracy=right / voxels,
-            )
+            assert counts.mass is not None
+            bins = equal_mass(counts.mass, number)
+            return _make_bins(bins.low, bins.voxels, bins.right, bins.confidence)
+        size = counts.voxels.shape[1]
+        owner = np.arange(size) * number // size
+        return _make_bins(
+            np.searchsorted(owner, np.arange(number)) / size,
+            np.bincount(owner, counts.voxels.sum(axis=0), number).astype(np.int64),
+            np.bincount(owner, counts.voxels[1], number),
+            np.bincount(owner, counts.confidence, number),
+        )
 
     def error(self, settings: Settings) -> float:
         """Expected calibration error by the norm of the settings; nan without voxels."""
@@ -156,13 +155,20 @@ class Calibration:
             self.regions[name].add(counts)
 
 
-def _equal_mass(voxels: Integers, number: int) -> npt.NDArray[np.intp]:
-    """Fine bins → bins of equal mass as far as fine bins allow."""
-    total = int(voxels.sum())
-    if not total:
-        return np.zeros(len(voxels), dtype=np.intp)
-    middle = np.cumsum(voxels) - voxels / 2
-    return np.minimum((middle / total * number).astype(np.intp), number - 1)
+def _make_bins(
+    low: npt.NDArray[np.float64],
+    voxels: Integers,
+    right: npt.NDArray[Any],
+    confidence: npt.NDArray[Any],
+) -> Reliability:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Reliability(
+            low=low,
+            high=np.append(low[1:], 1.0),
+            counts=voxels,
+            confidence=confidence / FIXED / voxels,
+            accuracy=right / voxels,
+        )
 
 
 def fine_bins(numbers: Sequence[int]) -> int:
@@ -202,6 +208,7 @@ class CalibrationCounter:
         bins: See `fine_bins`.
         with_classes: Also count every class against the rest.
         with_scores: Also sum up what the Brier score and the log likelihood need.
+        with_mass: Also count what bins of equal numbers of voxels are made of.
         executor: Counts chunks of voxels side by side.
     """
 
@@ -214,11 +221,13 @@ class CalibrationCounter:
         bins: int,
         with_classes: bool = True,
         with_scores: bool = True,
+        with_mass: bool = False,
         executor: Executor | None = None,
     ) -> None:
         self.exclusive, self.bins, self.names = exclusive, bins, tuple(classes)
         self.with_classes, self.with_scores = with_classes or not exclusive, with_scores
         self.regions, self._executor = tuple(regions), executor
+        self.with_mass = with_mass
         self._parts = [self._empty() for _ in range(len(self.names) + 1)]
 
     def _empty(self) -> Calibration:
@@ -227,6 +236,7 @@ class CalibrationCounter:
                 name: BinCounts(
                     voxels=np.zeros((2, self.bins), dtype=np.int64),
                     confidence=np.zeros(self.bins, dtype=np.int64),
+                    mass=MassCounts() if self.with_mass else None,
                 )
                 for name in self.regions
             }
@@ -292,7 +302,8 @@ class CalibrationCounter:
         target: Integers,
         masks: Mapping[Region, npt.NDArray[np.bool_] | None],
     ) -> None:
-        best, label = values[0].copy(), np.zeros(values.shape[1], dtype=np.uint8)
+        kind = np.min_scalar_type(len(values) - 1)
+        best, label = values[0].copy(), np.zeros(values.shape[1], dtype=kind)
         for channel in range(1, len(values)):
             value = values[channel]
             label[value > best] = channel
@@ -317,12 +328,15 @@ class CalibrationCounter:
         exact *= FIXED
         fixed = np.rint(exact, out=exact)
         squares, of_truth = scores
+        fine = find_places(confidence) if self.with_mass else None
         for name, mask in masks.items():
             counts, chosen = part.regions[name], slice(None) if mask is None else mask
             at = place[chosen]
             counts.confidence += np.bincount(at, fixed[chosen], self.bins).astype(np.int64)
             hits = np.bincount(at[right[chosen]], minlength=self.bins)
             counts.voxels += np.stack((np.bincount(at, minlength=self.bins) - hits, hits))
+            if counts.mass is not None and fine is not None:
+                counts.mass.count(fine[chosen], fixed[chosen], right[chosen])
             if squares is not None and of_truth is not None:
                 error = squares[chosen].astype(np.float64)
                 counts.squares += int(np.rint(error * FIXED).sum())

@@ -104,8 +104,8 @@ def joint_histogram(
             pairs = table[flat_reference[part]] * size + table[flat_prediction[part]]
             joint += np.bincount(pairs, minlength=size * size)
         return values, joint.reshape(size, size)
-    pairs = np.searchsorted(values, reference.ravel()) * size
-    pairs += np.searchsorted(values, prediction.ravel())
+    pairs = np.searchsorted(values, reference.ravel().astype(np.int64)) * size
+    pairs += np.searchsorted(values, prediction.ravel().astype(np.int64))
     return values, np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 

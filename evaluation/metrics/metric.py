@@ -28,7 +28,9 @@ class Metric:
         empty: What the value is where masks are empty, in words.
         accepts: Settings that may stand behind the name, as in `hd95:medpy`.
         source: Paper or program that defines it.
+        worst: Value of a missing prediction where `low` or `high` is no finite one.
         scope: Whether it has a value per class, or one for all classes together.
+        adaptive: Whether its bins hold equal numbers of voxels whatever the settings say.
     """
 
     title: str
@@ -42,7 +44,9 @@ class Metric:
     empty: str
     accepts: tuple[str, ...] = ()
     source: str
+    worst: float | None = None
     scope: Literal["class", "all"] = "class"
+    adaptive: bool = False
 
     @property
     def higher_is_better(self) -> bool | None:

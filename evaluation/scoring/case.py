@@ -28,10 +28,13 @@ from evaluation.measures.reliability import (
 )
 from evaluation.measures.voxel_counts import count_classes
 from evaluation.metrics import METRICS, Chosen
+from evaluation.metrics.metric import Metric
 from evaluation.metrics.raters import dice_of
 from evaluation.scoring.consensus import Consensus, merge
 
 Labels = npt.NDArray[np.integer]
+LARGEST_TABLE = 1 << 16
+"""Up to here a table has an entry for every value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +102,8 @@ def score_masks(
         for item in chosen:
             assert item.metric.of_masks is not None
             value = item.metric.of_masks(pair, item.settings)
-            if prediction is None and math.isnan(value):
-                value = worst_of(item, pair.diagonal_mm)
+            if prediction is None:
+                value = at_worst(item.metric, value, pair.diagonal_mm)
             values[item.name] = float(value)
         done()
         return pair.label, values
@@ -109,15 +112,24 @@ def score_masks(
     return {name: results[name] for name in classes.members}
 
 
-def worst_of(item: Chosen, diagonal_mm: float = math.nan) -> float:
-    """Worst value of a metric; nan where there is none."""
-    metric = item.metric
+def at_worst(metric: Metric, value: float = math.nan, diagonal_mm: float = math.nan) -> float:
+    """Value of a missing prediction: the worst that there is, whatever the masks and policies say.
+
+    Args:
+        metric: Knows which values are worse.
+        value: What an empty prediction got; counts where nothing worse is known.
+        diagonal_mm: Worst value of distances.
+    """
     if metric.direction is None:
-        return math.nan
-    value = metric.low if metric.direction == "higher" else metric.high
-    if math.isinf(value):
-        return diagonal_mm if metric.unit == "mm" else math.nan
-    return value
+        return value
+    worst = metric.low if metric.direction == "higher" else metric.high
+    if metric.worst is not None:
+        worst = metric.worst
+    elif math.isinf(worst):
+        worst = diagonal_mm if metric.unit == "mm" else math.nan
+    if math.isnan(value) or math.isnan(worst):
+        return value if math.isnan(worst) else worst
+    return min(value, worst) if metric.direction == "higher" else max(value, worst)
 
 
 def channels_of(classes: Classes, number: int, path: Path) -> tuple[tuple[str | None, ...], bool]:
@@ -177,6 +189,7 @@ def count_calibration(
         regions=regions,
         bins=fine_bins([item.settings.num_bins for item in chosen]),
         with_classes=bool(per_class) or "ace" in wanted,
+        with_mass=any(item.metric.adaptive or item.settings.adaptive for item in chosen),
         with_scores=bool(wanted & {"brier", "classwise_brier", "nll"}),
         executor=executor,
     )
@@ -212,16 +225,26 @@ def _channel_lookup(
     reference: Labels, classes: Classes, names: Sequence[str | None]
 ) -> Callable[[Labels], npt.NDArray[np.int16]]:
     """Raw values → channels; values that are no class are background, ignored ones -1."""
+    channels = {
+        classes.members[name][0]: channel for channel, name in enumerate(names) if name is not None
+    }
+    if classes.ignore is not None:
+        channels[classes.ignore] = -1
     low, high = int(reference.min(initial=0)), int(reference.max(initial=0))
-    if low < 0 or high > 1 << 20:
-        raise EvaluationError(f"Labels from {low} to {high}: expected 0 to {1 << 20}.")
-    table = np.zeros(high + 1, dtype=np.int16)
-    for channel, name in enumerate(names):
-        if name is not None and classes.members[name][0] <= high:
-            table[classes.members[name][0]] = channel
-    if classes.ignore is not None and classes.ignore <= high:
-        table[classes.ignore] = -1
-    return lambda part: table[part]
+    if 0 <= low <= high < LARGEST_TABLE:
+        table = np.zeros(high + 1, dtype=np.int16)
+        for value, channel in channels.items():
+            if 0 <= value <= high:
+                table[value] = channel
+        return lambda part: table[part]
+    values = np.array(sorted(channels), dtype=np.int64)
+    of_values = np.array([channels[int(value)] for value in values], dtype=np.int16)
+
+    def look_up(part: Labels) -> npt.NDArray[np.int16]:
+        place = np.minimum(np.searchsorted(values, part), len(values) - 1)
+        return np.where(values[place] == part, of_values[place], np.int16(0))
+
+    return look_up
 
 
 def _check_shape(probabilities: ProbabilityMap, shape: tuple[int, ...]) -> None:
@@ -256,8 +279,10 @@ def score_raters(
     soft: Mapping[str, npt.NDArray[np.float32]] | None,
     classes: Classes,
     chosen: Sequence[Chosen],
+    *,
+    lacks_probabilities: bool = False,
 ) -> dict[str, dict[str, float]]:
-    """Scores one method against several raters, class by class.
+    """Scores one method against several raters, class by class; a missing prediction is worst.
 
     Where Dice against the raters is asked for, that against each of them is there too, as
     `dice_per_rater:NAME`.
@@ -266,28 +291,31 @@ def score_raters(
     result: dict[str, dict[str, float]] = {}
     for name, members in classes.members.items():
         masks = [np.isin(rater.labels, members) for rater in maps]
-        predicted = None if prediction is None else np.isin(prediction, members)
+        predicted = np.zeros(maps[0].labels.shape, dtype=bool)
+        if prediction is not None:
+            predicted = np.isin(prediction, members)
         values = None if soft is None else soft[name]
-        inside = np.logical_or.reduce([*masks, *([predicted] if predicted is not None else [])])
+        inside = np.logical_or.reduce([*masks, predicted])
         if values is not None:
             inside = inside | (values > LEVELS[1])
         box = box_of(inside)
         case = RaterCase(
             [mask[box] for mask in masks],
-            None if predicted is None else predicted[box],
+            predicted[box],
             soft=None if values is None else make_soft(values, box),
             size=masks[0].size,
             voxel_ml=maps[0].voxel_ml,
         )
-        result[name] = {
-            item.name: float(item.metric.of_raters(case, item.settings))
-            for item in chosen
-            if item.metric.of_raters is not None
-        }
+        result[name] = {}
         for item in chosen:
-            if item.metric is METRICS["dice_per_rater"] and case.prediction is not None:
+            assert item.metric.of_raters is not None
+            value = float(item.metric.of_raters(case, item.settings))
+            if prediction is None or (lacks_probabilities and math.isnan(value)):
+                value = at_worst(item.metric, value)
+            result[name][item.name] = value
+            if item.metric is METRICS["dice_per_rater"] and prediction is not None:
                 result[name] |= {
-                    f"{item.name}:{rater}": dice_of(mask, case.prediction, item.settings)
+                    f"{item.name}:{rater}": dice_of(mask, predicted[box], item.settings)
                     for rater, mask in zip(raters, case.raters, strict=True)
                 }
     return result

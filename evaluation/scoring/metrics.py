@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
@@ -17,13 +15,13 @@ from evaluation.measures.reliability import Calibration
 from evaluation.metrics import Chosen
 from evaluation.scoring.case import (
     CaseFiles,
+    at_worst,
     count_calibration,
     load_case,
     load_labels,
     read_soft,
     score_masks,
     score_raters,
-    worst_of,
 )
 from evaluation.scoring.consensus import Consensus
 from evaluation.settings import Settings
@@ -31,10 +29,24 @@ from evaluation.summary import Score
 
 
 class MetricRun:
-    """Scores cases with metrics of the table."""
+    """Scores cases with metrics of the table.
 
-    def __init__(self, classes: Classes, chosen: Sequence[Chosen], consensus: Consensus) -> None:
+    Args:
+        classes: What is scored.
+        chosen: The metrics.
+        consensus: How references are made of raters.
+        with_probabilities: Methods that have probabilities; a case that lacks them is worst.
+    """
+
+    def __init__(
+        self,
+        classes: Classes,
+        chosen: Sequence[Chosen],
+        consensus: Consensus,
+        with_probabilities: Collection[str] = (),
+    ) -> None:
         self.classes, self.consensus = classes, consensus
+        self._with_probabilities = frozenset(with_probabilities)
         self.of_masks = [item for item in chosen if item.metric.of_masks]
         self.of_probabilities = [item for item in chosen if item.metric.of_probabilities]
         self.of_raters = [item for item in chosen if item.metric.of_raters]
@@ -73,7 +85,7 @@ class MetricRun:
         if paths is None:
             return {
                 label: {
-                    item.name: worst_of(item)
+                    item.name: at_worst(item.metric)
                     for item in self.of_probabilities
                     if (item.metric.scope == "all") == (label == ALL_CLASSES)
                 }
@@ -121,9 +133,14 @@ class MetricRun:
         if method in files.probabilities:
             with ProbabilityMap(files.probabilities[method]) as probabilities:
                 soft = read_soft(probabilities, self.classes, first.labels.shape)
-        if prediction is None:
-            prediction = np.zeros_like(first.labels)
-        return score_raters(raters, prediction, soft, self.classes, self.of_raters)
+        return score_raters(
+            raters,
+            prediction,
+            soft,
+            self.classes,
+            self.of_raters,
+            lacks_probabilities=method in self._with_probabilities and soft is None,
+        )
 
     def reliability(self, settings: Settings) -> dict[tuple[str, str], Any]:
         """Reliability diagrams over all cases."""

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import SimpleITK as sitk
 
 from evaluation.challenges.profile import Labels, Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
-from evaluation.files.label_maps import LabelMap, read_image
+from evaluation.files.image_files import read_image
+from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
+from evaluation.measures.masks import diagonal
 from evaluation.measures.reliability import probability_fault
 from evaluation.scoring.case import (
     CaseFiles,
+    at_worst,
     load_case,
     load_labels,
     read_checked,
@@ -78,7 +80,22 @@ def score_profile(
     others = values
     if profile.defects:
         others = profile.score(case, "exact" if mode == "official" else "official")
+    if prediction is None:
+        diagonal_mm = diagonal(labels.shape, reference.spacing_mm)
+        values, others = (_at_worst(profile, found, diagonal_mm) for found in (values, others))
     return ProfileScores(values=values, others=others)
+
+
+def _at_worst(profile: Profile, values: Values, diagonal_mm: float) -> Values:
+    return {
+        label: {
+            name: at_worst(profile.metrics[name], value, diagonal_mm)
+            if name in profile.metrics
+            else value
+            for name, value in found.items()
+        }
+        for label, found in values.items()
+    }
 
 
 def _raters(profile: Profile, files: CaseFiles, raters: Mapping[str, LabelMap]) -> Sequence[Labels]:
@@ -128,7 +145,7 @@ def _probabilities(
 def _image(path: Path | None, reference: LabelMap) -> npt.NDArray[np.generic] | None:
     if path is None:
         return None
-    array = sitk.GetArrayFromImage(read_image(path))
+    array = read_image(path).array
     if array.shape != reference.labels.shape:
         raise EvaluationError(
             f"{path}: shape {array.shape}, the reference has {reference.labels.shape}."

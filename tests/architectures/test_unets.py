@@ -7,7 +7,9 @@ import torch
 
 from autoseg.architectures import ARCHITECTURES, build_network
 from autoseg.errors import UnknownNameError
+from autoseg.planning.families import unet_spec
 from autoseg.planning.network_size import feature_map_elements, num_parameters
+from autoseg.planning.topology import make_topology
 from autoseg.schema.plan import NetworkSpec
 
 
@@ -115,6 +117,25 @@ def test_a_bottleneck_of_one_voxel_can_be_trained(architecture):
     for name, gradient in bottleneck.items():
         assert torch.isfinite(gradient).all(), name
         assert gradient.abs().max() > 1e-6, name
+
+
+@pytest.mark.parametrize("architecture", ["plain_unet", "residual_unet"])
+@pytest.mark.parametrize("shape", [(7, 7), (1, 1), (7, 5, 6)])
+def test_images_too_small_to_be_pooled_have_a_network(architecture, shape):
+    topology = make_topology((1.0,) * len(shape), shape)
+    spec = unet_spec(architecture)(topology, 8, True)
+    assert len(spec.features) == 1
+    network = build_network(spec, 2, 3)
+    image = torch.randn(2, 2, *shape)
+    (logits,) = network(image)
+    assert logits.shape == (2, 3, *shape)
+    logits.sum().backward()
+    assert network.decoder.heads[0].weight.grad.abs().max() > 0
+    assert num_parameters(spec, 2, 3) == sum(item.numel() for item in network.parameters())
+    network.eval()
+    expected = network(image)[0]
+    head = network.detach_head()
+    assert torch.allclose(head(network(image)[0]), expected)
 
 
 def test_an_unknown_architecture_lists_the_known_ones():

@@ -116,7 +116,7 @@ def make_model(folder: Path) -> None:
     )
     weights = network.state_dict()
     model = Checkpoint(configuration=configuration, weights=weights, provenance=provenance)
-    export_nnunet({"0": model}, folder, overwrite=True)
+    export_nnunet({"0": model}, folder)
 
 
 def make_image(source: Path, target: Path, shape: tuple[int, int, int]) -> None:

@@ -125,7 +125,8 @@ def test_planning_again_keeps_the_earlier_plan(planned, capsys):
         "3d_fullres",
     }
     assert umbrella.main([*plan, "--folds", "3"]) == 2
-    assert "has 2 folds, not 3" in capsys.readouterr().err
+    assert "--num-folds 3: " in (error := capsys.readouterr().err)
+    assert "splits_final.json has 2. Models have learnt from these folds" in error
 
 
 @pytest.mark.parametrize(

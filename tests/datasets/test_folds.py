@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoseg.datasets.folds import find_groups, make_folds, read_splits, write_splits
+from autoseg.datasets.folds import make_folds
 from autoseg.errors import InputError, UsageError
 
 names = st.lists(st.integers(0, 60), min_size=8, max_size=40, unique=True)
@@ -47,52 +45,8 @@ def test_the_seed_decides():
     assert make_folds(presence, groups, num_folds=4, seed=2) != first
 
 
-@pytest.mark.parametrize(
-    ("cases", "group"),
-    [
-        (["patient001_frame01", "patient001_frame12", "patient002_frame01"], "patient001"),
-        (["LIDC-IDRI-0003_n1", "LIDC-IDRI-0003_n2", "LIDC-IDRI-0004_n0"], "LIDC-IDRI-0003"),
-        (["sub-01_ses-01", "sub-01_ses-02", "sub-02_ses-01"], "sub-01"),
-        (["hippocampus_001", "hippocampus_003", "hippocampus_004"], "hippocampus_001"),
-    ],
-)
-def test_patients_are_found_in_the_names(cases, group):
-    assert find_groups(cases).groups[cases[0]] == group
-
-
-def test_a_pattern_or_a_table_names_the_patients(tmp_path):
-    cases = ["a1x", "a2x", "b1x"]
-    assert find_groups(cases, pattern=r"^(\w)\d").groups == {"a1x": "a", "a2x": "a", "b1x": "b"}
-    table = tmp_path / "groups.csv"
-    table.write_text("case,patient\na1x,p\na2x,q\nb1x,q\n")
-    assert find_groups(cases, table=table).groups == {"a1x": "p", "a2x": "q", "b1x": "q"}
-    table.write_text("case,patient\na1x,p\n")
-    with pytest.raises(InputError, match="no group for the case 'a2x'"):
-        find_groups(cases, table=table)
-    with pytest.raises(UsageError, match="does not match the case 'a1x'"):
-        find_groups(cases, pattern="zzz")
-    with pytest.raises(UsageError, match="no regular expression"):
-        find_groups(cases, pattern="(")
-
-
-def test_splits_are_read_as_they_were_written(tmp_path):
-    presence = {f"c{index}": ("a",) for index in range(6)}
-    folds = make_folds(presence, {case: case for case in presence}, num_folds=3, seed=0)
-    write_splits(tmp_path / "s.json", folds)
-    assert read_splits(tmp_path / "s.json", list(presence)) == folds
-
-
-@pytest.mark.parametrize(
-    ("plain", "message"),
-    [
-        ([], "expected a list"),
-        ([{"train": ["a"]}], "fold 0 is not as expected"),
-        ([{"train": ["a"], "val": ["z"]}], "names 'z', which is no case"),
-        ([{"train": ["a", "b"], "val": ["b"]}], "trains and validates on 'b'"),
-        ([{"train": [], "val": ["b"]}], "no training cases"),
-    ],
-)
-def test_faulty_splits_are_refused(tmp_path, plain, message):
-    (tmp_path / "s.json").write_text(json.dumps(plain))
-    with pytest.raises(InputError, match=message):
-        read_splits(tmp_path / "s.json", ["a", "b"])
+@pytest.mark.parametrize("number", [-1, 0, 1])
+def test_less_than_two_folds_are_refused(number):
+    presence = {f"c{index}": ("a",) for index in range(4)}
+    with pytest.raises(UsageError, match="at least 2 are needed"):
+        make_folds(presence, {case: case for case in presence}, num_folds=number, seed=0)

@@ -33,6 +33,7 @@ def test_every_configuration_is_nnunets(path, network):
     dataset, fingerprint, plans = read(path)
     expected = plans[network]
     plan = plan_nnunet(dataset, fingerprint, BUDGET, Request(network=network))
+    assert {made.training.augmentation for made in plan.configurations.values()} == {"nnunet"}
     wanted = expected["configurations"]
     assert set(plan.configurations) == set(wanted)
     for name, numbers in wanted.items():

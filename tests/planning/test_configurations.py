@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
+from autoseg.architectures import build_network
 from autoseg.cli import plan as plan_command
 from autoseg.datasets.recipes import apply_recipe, list_recipes, load_recipe
 from autoseg.errors import InputError, UnknownNameError
@@ -44,6 +46,23 @@ def test_names_have_parts(name, base, plane, architecture):
 def test_unknown_configurations_and_architectures_are_refused(name):
     with pytest.raises(UnknownNameError):
         plan_auto(*made_up(), BUDGET, Request(configurations=(name,)))
+
+
+@pytest.mark.parametrize("shape", [(7, 7, 7), (1, 6, 7), (16, 16, 16), (12, 7, 7)])
+def test_what_is_planned_for_small_images_can_be_built(shape):
+    case = made_up(shape=shape)
+    base = "2d" if shape[0] == 1 else "3d_fullres"
+    for planner in (plan_auto, plan_nnunet):
+        for item in planner(*case, BUDGET, ALL).configurations.values():
+            network = build_network(item.network, item.in_channels, 2)
+            logits = network(torch.randn(2, item.in_channels, *item.patch_size))
+            assert logits[0].shape == (2, 2, *item.patch_size), item.name
+    if max(shape) < 8:
+        plan = plan_auto(*case, BUDGET, ALL)
+        dropped = {item.configuration: item.reason for item in plan.decisions if item.dropped}
+        assert "too small for primus" in dropped[f"{base}_primus"]
+        with pytest.raises(InputError, match=f"7 voxels, are too small .*Choose {base}"):
+            plan_auto(*case, BUDGET, Request(configurations=(f"{base}_swin_unetr",)))
 
 
 def test_all_plans_everything_that_fits_and_says_what_it_drops():
@@ -143,19 +162,10 @@ def test_the_slices_that_a_network_sees_follow_the_spacing(spacing, axis, count)
 
 
 def test_planes_are_anatomical():
-    _, fingerprint = made_up(orientations=("LPS",))
-    assert find_planes(fingerprint, (0, 1, 2), canonical=False) == {
-        "axial": 0,
-        "coronal": 1,
-        "sagittal": 2,
-    }
-    _, turned = made_up(orientations=("SAR",))  # x points up, y forward, z to the right
-    assert find_planes(turned, (0, 1, 2), canonical=False) == {
-        "axial": 2,
-        "coronal": 1,
-        "sagittal": 0,
-    }
-    assert find_planes(fingerprint, (2, 0, 1), canonical=True)["sagittal"] == 0
+    assert find_planes("LPS", (0, 1, 2)) == {"axial": 0, "coronal": 1, "sagittal": 2}
+    # x points up, y forward, z to the right
+    assert find_planes("SAR", (0, 1, 2)) == {"axial": 2, "coronal": 1, "sagittal": 0}
+    assert find_planes("RAS", (2, 0, 1))["sagittal"] == 0
 
 
 def test_slices_keep_their_own_distance_whatever_the_plane():

@@ -131,7 +131,7 @@ def memory_budget(memory_bytes, costs):
     dataset, fingerprint = made_up()
     from autoseg.planning.measures import measures_of
 
-    measures = measures_of(dataset, fingerprint, canonical=False)
+    measures = measures_of(dataset, fingerprint, None)
     drafter = Drafter(
         dataset=dataset,
         measures=measures,

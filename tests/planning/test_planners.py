@@ -117,6 +117,30 @@ def test_mixed_orientations_are_brought_to_one():
     assert plan.configurations["3d_fullres"].orientation == "LPS"
 
 
+@pytest.mark.parametrize("planner", [plan_auto, plan_nnunet])
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PIR"])
+def test_the_plan_holds_the_orientation_that_all_cases_share(planner, orientation):
+    sizes = {"shape": (40, 56, 60), "spacing": (1.0, 1.0, 2.5)}
+    plain = planner(*made_up(**sizes), BUDGET, Request()).configurations
+    made = planner(*made_up(**sizes, orientations=(orientation,)), BUDGET, Request()).configurations
+    assert {item.orientation for item in made.values()} == {orientation}
+    # Nothing else changes: these are the axes as they are stored.
+    back = {name: replace(item, orientation="LPS") for name, item in made.items()}
+    assert back == plain
+
+
+def test_nnunets_plan_of_mixed_orientations_leaves_them_as_they_are():
+    plan = plan_nnunet(*made_up(orientations=("LPS", "RAS")), BUDGET, Request())
+    assert {item.orientation for item in plan.configurations.values()} == {None}
+
+
+def test_two_dimensional_images_have_no_orientation():
+    dataset, fingerprint = made_up(shape=(1, 128, 128), spacing=(999.0, 1.0, 1.0))
+    for planner in (plan_auto, plan_nnunet):
+        (item,) = planner(dataset, fingerprint, BUDGET, Request()).configurations.values()
+        assert item.orientation is None
+
+
 def test_2d_images_have_no_3d_configuration():
     dataset, fingerprint = made_up(shape=(1, 128, 128), spacing=(999.0, 1.0, 1.0))
     plan = plan_auto(dataset, fingerprint, BUDGET, Request())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from torch import Tensor
 
 from autoseg.inference.streaming.tiles import gaussian_weights, tile_starts
@@ -81,13 +82,10 @@ class NetworkInput:
         """Voxels per axis."""
         return triple(self.image.shape[1:])
 
-    def padded(self, padding: Sequence[int]) -> NetworkInput:
-        """The input with zeros around it; `padding` as `torch.nn.functional.pad` has it."""
-        if not any(padding):
-            return self
-        pad = torch.nn.functional.pad
-        labels = None if self.labels is None else pad(self.labels, list(padding))
-        return replace(self, image=pad(self.image, list(padding)), labels=labels)
+    def padded(self, shape: Sequence[int]) -> NetworkInput:
+        """The input with zeros on both sides, up to `shape`; the smaller half lies in front."""
+        labels = None if self.labels is None else pad_nd_image(self.labels, shape)
+        return replace(self, image=pad_nd_image(self.image, shape), labels=labels)
 
     def cut(self, box: Box, tiling: Tiling) -> Tensor:
         """A tile: [channels, *tile], slices as channels where the tile has two axes."""
@@ -131,14 +129,14 @@ class Schedule:
         self.axis = axis
         self.reverse = reverse
         self.size = tiling.size
-        self.padding, offsets = _padding(shape, self.size)
-        self._shape = [max(have, need) for have, need in zip(shape, self.size, strict=True)]
+        self.shape = [max(have, need) for have, need in zip(shape, self.size, strict=True)]
+        offsets = [(need - have) // 2 for have, need in zip(shape, self.shape, strict=True)]
         self.window = tuple(
             slice(part.start + offset, part.stop + offset)
             for part, offset in zip(window, offsets, strict=True)
         )
         # Along the axis in order, elsewhere as they were: every voxel gets its sum in one order.
-        starts = sorted(tile_starts(self._shape, self.size, tiling.step), key=self.first)
+        starts = sorted(tile_starts(self.shape, self.size, tiling.step), key=self.first)
         together = tiling.together
         batches = [starts[first : first + together] for first in range(0, len(starts), together)]
         # Batches stay whole, so that a window changes no result (kernels differ by their size).
@@ -164,14 +162,14 @@ class Schedule:
         """Planes of the window, in their order."""
         part = self.window[self.axis]
         if self.reverse:
-            length = self._shape[self.axis]
+            length = self.shape[self.axis]
             return range(length - part.stop, length - part.start)
         return range(part.start, part.stop)
 
     def first(self, start: Sequence[int]) -> int:
         """First plane of a tile, in the order of the planes."""
         low = start[self.axis]
-        return self._shape[self.axis] - low - self.size[self.axis] if self.reverse else low
+        return self.shape[self.axis] - low - self.size[self.axis] if self.reverse else low
 
     def is_wanted(self, start: Sequence[int]) -> bool:
         """Whether a tile touches the window."""
@@ -205,7 +203,7 @@ class TileStream:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._network = network
-        self._source = source.padded(schedule.padding)
+        self._source = source.padded(schedule.shape)
         self._tiling = tiling
         self._channels = channels
         self._schedule = schedule
@@ -287,17 +285,6 @@ class TileStream:
         ):
             ring[(slots, *target)] += weighted[part]
             total[(slots, *target)] += weights[part]
-
-
-def _padding(shape: Sequence[int], size: Sequence[int]) -> tuple[list[int], tuple[int, int, int]]:
-    """Zeros on both sides until a tile fits: as torch wants them, and those in front per axis."""
-    padding: list[int] = []
-    offsets = []
-    for have, need in zip(shape, size, strict=True):
-        missing = max(need - have, 0)
-        padding = [missing // 2, missing - missing // 2, *padding]
-        offsets.append(missing // 2)
-    return padding, triple(offsets)
 
 
 def _box(start: Sequence[int], size: Sequence[int]) -> Box:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from autoseg.datasets.folds import find_groups
+from autoseg.datasets.groups import find_groups
 from autoseg.planning.budget import Budget
 from autoseg.planning.layout import AxisLayout, axis_layouts
 from autoseg.planning.measures import Measures, measures_of, target_spacing, transposition
 from autoseg.planning.planners.drafts import Drafter, make_grid
 from autoseg.planning.planners.memory_budget import MemoryBudget
+from autoseg.planning.planners.orientation import choose_orientation
 from autoseg.planning.planners.planes import find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
 from autoseg.planning.planners.request import Request, wanted_configurations
@@ -18,6 +18,7 @@ from autoseg.planning.planners.workbench import Workbench
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import Decision, Plan
 
 RARE = 1e-3
@@ -72,7 +73,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         budget=budget,
         grid=grid,
         memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid),
-        planes=find_planes(fingerprint, frame.transpose, canonical=frame.orientation is not None),
+        planes=find_planes(frame.orientation or "LPS", frame.transpose),
         decisions=decisions,
         made={},
     )
@@ -98,7 +99,7 @@ class _Frame:
     """
 
     measures: Measures
-    orientation: Literal["LPS", "RAS"] | None
+    orientation: Orientation | None
     spacing_mm: tuple[float, ...]
     transpose: tuple[int, int, int]
 
@@ -106,18 +107,15 @@ class _Frame:
 def _find_frame(
     dataset: Dataset, fingerprint: Fingerprint, request: Request, decisions: list[Decision]
 ) -> _Frame:
-    orientations = {record.orientation for record in fingerprint.cases.values()}
     recipe = request.recipe
-    orientation: Literal["LPS", "RAS"] | None = "LPS" if len(orientations) > 1 else None
-    if recipe is not None and recipe.orientation is not None:
-        orientation = recipe.orientation
-    measures = measures_of(dataset, fingerprint, canonical=orientation is not None)
+    orientation, orientation_decision = choose_orientation(fingerprint, recipe)
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, reason = target_spacing(measures)
     if recipe is not None and recipe.spacing_mm is not None:
         spacing, reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions += [
-        _orientation(orientations, orientation),
+        orientation_decision,
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -131,18 +129,6 @@ def _find_frame(
     ]
     return _Frame(
         measures=measures, orientation=orientation, spacing_mm=spacing, transpose=transpose
-    )
-
-
-def _orientation(orientations: set[str], chosen: str | None) -> Decision:
-    listed = ", ".join(sorted(orientations))
-    if chosen is not None:
-        reason = f"the cases have different orientations ({listed})"
-        if len(orientations) == 1:
-            reason = f"the recipe's; the cases are oriented {listed}"
-        return Decision(topic="orientation", value=chosen, reason=reason)
-    return Decision(
-        topic="orientation", value="as it is", reason=f"all cases are oriented {listed}"
     )
 
 
@@ -160,7 +146,7 @@ def _mirrored_axes(
     groups = request.groups
     if groups is None:
         groups = find_groups(list(fingerprint.cases)).groups
-    layouts = axis_layouts(fingerprint, groups, canonical=frame.orientation is not None)
+    layouts = axis_layouts(fingerprint, groups, frame.orientation)
     for axis in frame.transpose:
         decisions.append(
             Decision(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from autoseg.preprocessing.normalisation import normalisation_for
 from autoseg.preprocessing.store import CACHE_BYTES
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.nnunet_training import nnunet_training
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics, TrainingPlan
 
 REFERENCE_BATCH = {2: 12, 3: 2}
@@ -71,7 +71,7 @@ class Drafter:
     request: Request
     preset: Preset
     transpose: tuple[int, int, int]
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     mirrored: tuple[int, ...] = (0, 1, 2)
     rare: bool = False
     device: str = "cpu"

@@ -11,6 +11,7 @@ from autoseg.planning.budget import Budget
 from autoseg.planning.measures import measures_of, target_spacing, transposition
 from autoseg.planning.planners.drafts import Drafter, Grid, make_grid
 from autoseg.planning.planners.lowres import drop_cascade, plan_cascade, plan_lowres
+from autoseg.planning.planners.orientation import stored_orientations
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
 from autoseg.planning.planners.request import Request, wanted_configurations
 from autoseg.schema.dataset import Dataset
@@ -33,7 +34,9 @@ def plan_nnunet(
     """
     network = request.network or "plain"
     preset = find_preset(network)
-    measures = measures_of(dataset, fingerprint, canonical=False)
+    stored = stored_orientations(fingerprint)
+    orientation = stored[0] if len(stored) == 1 else None  # nnU-Net learns from others as they are
+    measures = measures_of(dataset, fingerprint, orientation)
     spacing, spacing_reason = target_spacing(measures)
     transpose = transposition(spacing)
     decisions = [
@@ -44,6 +47,11 @@ def plan_nnunet(
             value=str(transpose),
             reason="the axis with the largest spacing comes first",
         ),
+        Decision(
+            topic="augmentation",
+            value="nnunet",
+            reason="nnU-Net's transforms and probabilities, by batchgenerators",
+        ),
     ]
     wanted = wanted_configurations(measures, request, decisions, usual=USUAL, everything=USUAL)
     names = _names([item.name for item in wanted])
@@ -53,6 +61,7 @@ def plan_nnunet(
         request=request,
         preset=preset,
         transpose=transpose,
+        orientation=orientation,
         device=budget.device,
     )
     made = _plan(drafter, make_grid(measures, spacing, transpose), names, decisions)
@@ -122,6 +131,7 @@ def _fitted(
     configuration: Configuration, budget: Budget, request: Request, decisions: list[Decision]
 ) -> Configuration:
     """The configuration with the time that was asked for; memory that it exceeds is said."""
+    configuration = _augmented(configuration)
     if budget.time_s is not None:
         training = replace(configuration.training, time_budget_s=budget.time_s)
         configuration = replace(configuration, training=training)
@@ -148,6 +158,12 @@ def _fitted(
             Decision(configuration=configuration.name, topic="memory", value=value, reason=reason)
         )
     return configuration
+
+
+def _augmented(configuration: Configuration) -> Configuration:
+    """The configuration with nnU-Net's own augmentation."""
+    training = replace(configuration.training, augmentation="nnunet")
+    return replace(configuration, training=training)
 
 
 def _text(values: Sequence[float]) -> str:

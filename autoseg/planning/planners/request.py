@@ -13,8 +13,8 @@ from autoseg.schema.plan import Decision
 from autoseg.schema.recipe import Recipe
 
 BASES = ("2d", "2.5d", "3d_fullres", "3d_lowres", "3d_cascade_fullres", "multipath_2.5d")
-PLANES = {"axial": "S", "coronal": "P", "sagittal": "L"}
-"""Plane → world axis that it cuts."""
+PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
+"""Plane → world axis that it cuts, see `world_axes`."""
 ALL = "all"
 _NAME = re.compile(rf"({'|'.join(map(re.escape, BASES))})(?:_({'|'.join(PLANES)}))?(?:_(\w+))?")
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from autoseg.errors import InputError
 from autoseg.planning.budget import Budget
+from autoseg.planning.families import find_family
 from autoseg.planning.planners.drafts import Drafter, Grid
 from autoseg.planning.planners.lowres import CASCADE, drop_cascade, plan_cascade, plan_lowres
 from autoseg.planning.planners.memory_budget import Draft, MemoryBudget
 from autoseg.planning.planners.multipath import FUSION_SHARE, plan_fusion, plan_paths
 from autoseg.planning.planners.planes import count_slices
 from autoseg.planning.planners.presets import GIGABYTE
-from autoseg.planning.planners.request import Wanted
+from autoseg.planning.planners.request import Wanted, dropped
 from autoseg.planning.planners.time_budget import USABLE, fit_to_time, set_schedule
+from autoseg.planning.topology import initial_patch, make_topology
 from autoseg.schema.plan import Configuration, Decision
 
 MIN_FUSION_PATCH = 16
@@ -45,10 +48,12 @@ class Workbench:
         """Plans everything that is wanted.
 
         Raises:
-            InputError: A cascade was asked for by name that the data do not need.
+            InputError: A configuration that was asked for by name does not fit the data.
         """
         names = [item.name for item in wanted]
         for item in wanted:
+            if item.architecture is not None and self._is_too_small(item):
+                continue
             if item.base in ("2d", "2.5d"):
                 self.made[item.name] = self._slices(item)
             elif item.base == "multipath_2.5d":
@@ -59,8 +64,31 @@ class Workbench:
             self._cascade(names)
         self.decisions.extend(self.memory.exceeded(self.made))
 
+    def _slice_axis(self, item: Wanted) -> int:
+        return 0 if item.plane is None else self.planes[item.plane]
+
+    def _is_too_small(self, item: Wanted) -> bool:
+        """Whether images are too small for an architecture, which is written down.
+
+        Raises:
+            InputError: It was asked for by name.
+        """
+        architecture = str(item.architecture)
+        axes = [axis for axis in range(3) if item.dimensions == 3 or axis != self._slice_axis(item)]
+        spacing = [self.grid.spacing[axis] for axis in axes]
+        shape = [self.grid.shape[axis] for axis in axes]
+        poolings = len(make_topology(spacing, initial_patch(spacing, shape)).strides) - 1
+        if poolings >= find_family(architecture).min_poolings:
+            return False
+        size = " × ".join(f"{value:.0f}" for value in shape)
+        reason = f"the images, {size} voxels, are too small for {architecture}"
+        if item.name in self.drafter.request.configurations:
+            raise InputError(f"--configurations {item.name}: {reason}. Choose {item.base}.")
+        self.decisions.append(dropped(item.name, reason))
+        return True
+
     def _slices(self, item: Wanted) -> Configuration:
-        axis = 0 if item.plane is None else self.planes[item.plane]
+        axis = self._slice_axis(item)
         count = count_slices(self.grid.spacing, axis) if item.base == "2.5d" else 1
         if count > 1:
             reason = f"slices are {self.grid.spacing[axis]:.3g} mm apart"

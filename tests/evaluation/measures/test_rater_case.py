@@ -29,5 +29,6 @@ def test_values_of_a_box_are_those_of_the_image(raters):
     wide = [np.pad(mask, 4) for mask in raters]
     cut = RaterCase([mask[box] for mask in raters], raters[0][box], size=wide[0].size)
     padded = RaterCase(wide, wide[0])
-    assert cut.pattern_counts()[1].tolist() == padded.pattern_counts()[1].tolist()
+    assert cut.vote_counts().tolist() == padded.vote_counts().tolist()
+    assert cut.vote_counts().sum() == wide[0].size
     assert whole.volumes_ml.tolist() == cut.volumes_ml.tolist()
