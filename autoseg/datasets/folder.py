@@ -13,7 +13,6 @@ from autoseg.datasets.label_table import read_labels
 from autoseg.errors import DatasetError
 from autoseg.images.files import FILE_ENDINGS
 from autoseg.schema.dataset import Case, Dataset
-from autoseg.schema.labels import LabelScheme
 
 DESCRIPTION = "dataset.json"
 
@@ -90,24 +89,8 @@ def survey_dataset(root: Path) -> tuple[Dataset | None, list[str], list[str]]:
     return dataset, faults.warnings, faults.errors
 
 
-def label_scheme_from(path: Path) -> LabelScheme:
-    """Reads only the labels of a dataset.json.
-
-    Raises:
-        DatasetError: The file or its labels are faulty.
-    """
-    faults = _Faults()
-    description = _read_description(path.parent, faults, path.name)
-    labels = None if description is None else read_labels(description, path, faults.error)
-    if labels is None:
-        raise DatasetError(faults.errors)
-    return labels
-
-
-def _read_description(
-    root: Path, faults: _Faults, name: str = DESCRIPTION
-) -> dict[str, Any] | None:
-    path = root / name
+def _read_description(root: Path, faults: _Faults) -> dict[str, Any] | None:
+    path = root / DESCRIPTION
     duplicates: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

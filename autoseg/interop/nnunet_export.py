@@ -119,7 +119,7 @@ def rename_weights(weights: Mapping[str, Tensor], architecture: str) -> dict[str
 def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[str, Any]:
     """plans.json of a configuration."""
     transpose = _transpose(configuration)
-    spacing = _spacing(configuration, ending)
+    spacing = _spacing(configuration)
     statistics = {
         str(index): _statistics(channel) for index, channel in enumerate(configuration.channels)
     }
@@ -129,9 +129,7 @@ def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[
         "preprocessor_name": "DefaultPreprocessor",
         "batch_size": configuration.batch_size,
         "patch_size": list(configuration.patch_size),
-        "median_image_size_in_voxels": list(configuration.median_shape)[
-            3 - configuration.dimensions :
-        ],
+        "median_image_size_in_voxels": list(configuration.median_shape),
         "spacing": spacing,
         "normalization_schemes": [_scheme(channel) for channel in configuration.channels],
         "use_mask_for_norm": [channel.use_mask for channel in configuration.channels],
@@ -148,7 +146,8 @@ def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[
         "dataset_name": dataset,
         "plans_name": PLANS,
         "original_median_spacing_after_transp": [1.0] * (3 - len(spacing)) + spacing,
-        "original_median_shape_after_transp": [int(size) for size in configuration.median_shape],
+        "original_median_shape_after_transp": [1] * (3 - len(spacing))
+        + [int(size) for size in configuration.median_shape],
         "image_reader_writer": _reader(configuration, ending),
         "transpose_forward": list(transpose),
         "transpose_backward": [transpose.index(axis) for axis in range(3)],
@@ -245,7 +244,7 @@ def _transpose(configuration: Configuration) -> tuple[int, ...]:
     return (order[first], *(order[axis] for axis in range(3) if axis != first))
 
 
-def _spacing(configuration: Configuration, ending: str) -> list[float]:
+def _spacing(configuration: Configuration) -> list[float]:
     wanted = [configuration.spacing_mm[axis] for axis in configuration.patch_axes]
     return [1.0 if value is None else float(value) for value in wanted]
 

@@ -20,9 +20,10 @@ BuildLoss = Callable[[TrainingPlan], Loss]
 
 
 def _dice_loss(
-    kind: type[DiceCrossEntropy] | type[DiceBinaryCrossEntropy], *, present_only: bool = False
+    kind: type[DiceCrossEntropy] | type[DiceBinaryCrossEntropy],
 ) -> BuildLoss:
     def build(training: TrainingPlan) -> Loss:
+        present_only = training.dice_classes == "present"
         return kind(batch_dice=training.batch_dice, present_only=present_only)
 
     return build
@@ -33,8 +34,6 @@ LOSSES: Registry[BuildLoss] = Registry(
     {
         "dice_cross_entropy": _dice_loss(DiceCrossEntropy),
         "dice_binary_cross_entropy": _dice_loss(DiceBinaryCrossEntropy),
-        "present_dice_cross_entropy": _dice_loss(DiceCrossEntropy, present_only=True),
-        "present_dice_binary_cross_entropy": _dice_loss(DiceBinaryCrossEntropy, present_only=True),
     },
     plural="losses",
 )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
+from autoseg.schema.orientation import Orientation, world_axes
 
 MIN_SHIFT = 0.02
 """Share of the crop by which two labels must lie apart for their order to mean something."""
@@ -69,14 +70,14 @@ class AxisLayout:
 
 
 def axis_layouts(
-    fingerprint: Fingerprint, groups: Mapping[str, str], *, canonical: bool
+    fingerprint: Fingerprint, groups: Mapping[str, str], orientation: Orientation | None
 ) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
     """Tests the order of labels along each axis (z, y, x).
 
     Args:
         fingerprint: Has the labels' centres of every case.
         groups: Case → patient, whose cases count as one; others count by themselves.
-        canonical: Axes as they are after all cases were turned to LPS.
+        orientation: Axes as they are after all cases were turned to it; None for no turn.
     """
     names = sorted({value for record in fingerprint.cases.values() for value in record.labels})
     cases = sorted(fingerprint.cases, key=lambda case: groups.get(case, case))
@@ -85,7 +86,7 @@ def axis_layouts(
         index for index, name in enumerate(patients) if index == 0 or name != patients[index - 1]
     ]
     centres = np.array(
-        [_centres(fingerprint.cases[case], names, canonical) for case in cases]
+        [_centres(fingerprint.cases[case], names, orientation) for case in cases]
     ).reshape(len(cases), len(names), 3)
     found: tuple[list[LabelPair], ...] = ([], [], [])
     for index, name in enumerate(names[:-1]):
@@ -96,15 +97,19 @@ def axis_layouts(
     return first, second, third
 
 
-def _centres(record: CaseRecord, names: list[str], canonical: bool) -> list[tuple[float, ...]]:
-    """Centre of each label, NaN where the case does not have it."""
+def _centres(
+    record: CaseRecord, names: list[str], orientation: Orientation | None
+) -> list[tuple[float, ...]]:
+    """Centre of each label, NaN where the case does not have it; which end is 0 does not matter."""
     centres: list[tuple[float, ...]] = []
     for name in names:
         label = record.labels.get(name)
         if label is None:
             centres.append((math.nan,) * 3)
+        elif orientation is None or record.dimensions == 2:
+            centres.append(label.centroid)
         else:
-            centres.append(label.centroid_lps if canonical else label.centroid)
+            centres.append(tuple(label.centroid_lps[2 - axis] for axis in world_axes(orientation)))
     return centres
 
 

@@ -130,12 +130,11 @@ def transposition(spacing: Sequence[float]) -> tuple[int, int, int]:
 
 def stored_bytes(measures: Measures, configuration: Configuration) -> list[int]:
     """Size of every preprocessed case: float32 channels and label maps."""
-    channels = 4 * len(configuration.channels)
+    image = 4 * len(configuration.channels)
+    voxels = _stored_voxels(measures, configuration)
     return [
-        int(voxels * (channels + maps))
-        for voxels, maps in zip(
-            _stored_voxels(measures, configuration), measures.num_label_maps, strict=True
-        )
+        int(count * (image + maps))
+        for count, maps in zip(voxels, measures.num_label_maps, strict=True)
     ]
 
 

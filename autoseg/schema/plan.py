@@ -121,6 +121,8 @@ class TrainingPlan:
         weight_average: Decay per step of the averaged weights that are used for prediction, or 0.
         sampling: How patches on foreground are drawn: "case" draws a case and then one of its
             classes, "class" a class of the data set and then a case that has it.
+        dice_classes: Classes whose Dice counts in the loss: "all", or "present" for those that a
+            batch has.
         target: Name in the table of targets: what a network learns from a case's raters.
     """
 
@@ -141,6 +143,7 @@ class TrainingPlan:
     gradient_clip: float
     weight_average: float
     sampling: Literal["case", "class"] = "case"
+    dice_classes: Literal["all", "present"] = "all"
     target: str = "majority"
 
     def faults(self) -> list[str]:

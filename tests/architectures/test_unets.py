@@ -101,9 +101,22 @@ def test_the_norm_equals_torchs_instance_norm():
     assert torch.allclose(InstanceNorm(5)(image), expected, atol=1e-6)
 
 
-def test_a_bottleneck_of_one_voxel_can_be_trained():
-    network = build_network(small("plain_unet"), 1, 2)
-    network(torch.randn(1, 1, 2, 4, 4))[0].sum().backward()
+@pytest.mark.parametrize("architecture", ["plain_unet", "residual_unet"])
+def test_a_bottleneck_of_one_voxel_can_be_trained(architecture):
+    """Norms of one voxel would make it 0 whatever it is, so that nothing before it learns."""
+    torch.manual_seed(0)
+    network = build_network(small(architecture), 1, 2)
+    logits = network(torch.randn(1, 1, 2, 4, 4))[0]
+    (logits * torch.randn_like(logits)).sum().backward()
+    bottleneck = {
+        name: parameter.grad
+        for name, parameter in network.named_parameters()
+        if name.startswith("encoder.2.") and name.endswith("conv.weight")
+    }
+    assert bottleneck
+    for name, gradient in bottleneck.items():
+        assert torch.isfinite(gradient).all(), name
+        assert gradient.abs().max() > 1e-6, name
 
 
 @pytest.mark.parametrize("architecture", ["plain_unet", "residual_unet"])

@@ -14,7 +14,7 @@ from autoseg.checkpoint import load_checkpoint, save_checkpoint
 from autoseg.cli import umbrella
 from autoseg.errors import UsageError
 from autoseg.inference.network import LoadedNetwork
-from autoseg.interop.nnunet_export import rename_weights
+from autoseg.interop.nnunet_export import make_plans, rename_weights
 from autoseg.report.model_card import write_card
 from autoseg.schema import serialise
 from autoseg.schema.labels import LabelClass, LabelScheme
@@ -70,6 +70,28 @@ def test_the_exported_weights_have_all_of_nnunets_names(architecture):
     found = rename_weights(built.state_dict(), architecture)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize(
+    ("patch_size", "spacing_mm", "sizes", "original"),
+    [
+        ((16, 16), (None, 0.5, 0.75), [40.0, 30.0], [1, 40, 30]),
+        ((16, 16, 16), (3.0, 0.5, 0.75), [20.0, 40.0, 30.0], [20, 40, 30]),
+    ],
+)
+def test_plans_have_a_size_for_every_axis(patch_size, spacing_mm, sizes, original):
+    item = replace(
+        model().configuration,
+        patch_size=patch_size,
+        spacing_mm=spacing_mm,
+        median_shape=tuple(sizes),
+    )
+    plans = make_plans(item, "Dataset001_Tiny", ".nii.gz")
+    numbers = plans["configurations"][item.name]
+    assert numbers["median_image_size_in_voxels"] == sizes
+    assert numbers["spacing"] == [step for step in spacing_mm if step]
+    assert plans["original_median_shape_after_transp"] == original
+    assert len(plans["original_median_spacing_after_transp"]) == 3
 
 
 def test_what_nnunet_cannot_do_is_said_and_nothing_is_written(tmp_path, capsys):

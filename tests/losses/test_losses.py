@@ -11,13 +11,15 @@ from autoseg.losses.deep_supervision import DeepSupervision, downsample_nearest,
 from autoseg.losses.dice_cross_entropy import cross_entropy
 from tests.conftest import make_configuration
 
-LABELS = ["dice_cross_entropy", "present_dice_cross_entropy"]
-REGIONS = ["dice_binary_cross_entropy", "present_dice_binary_cross_entropy"]
+LABELS = ["dice_cross_entropy", "dice_cross_entropy of present"]
+REGIONS = ["dice_binary_cross_entropy", "dice_binary_cross_entropy of present"]
 
 
 def build(name: str, *, batch_dice: bool) -> Loss:
-    """A loss as the trainer builds it."""
-    return build_loss(replace(make_configuration().training, loss=name, batch_dice=batch_dice))
+    """A loss as the trainer builds it; "of present" counts the Dice of present classes only."""
+    name, _, classes = name.partition(" of ")
+    plan = replace(make_configuration().training, loss=name, batch_dice=batch_dice)
+    return build_loss(replace(plan, dice_classes=classes or "all"))
 
 
 def confident(target: torch.Tensor, classes: int) -> torch.Tensor:
@@ -100,7 +102,7 @@ def test_deep_supervision_is_the_weighted_sum_of_its_levels():
     assert float(DeepSupervision(loss)(logits, target, None)) == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("name", ["present_dice_cross_entropy", "dice_cross_entropy"])
+@pytest.mark.parametrize("name", ["dice_cross_entropy of present", "dice_cross_entropy"])
 def test_losses_are_finite_where_classes_are_absent(name):
     logits = torch.randn(2, 5, 6, 6, requires_grad=True)
     loss = build(name, batch_dice=True)(logits, torch.zeros(2, 6, 6, dtype=torch.long), None)
@@ -116,7 +118,7 @@ def test_absent_classes_do_not_hide_those_that_are_there():
     gradients = []
     for classes in (2, 60):
         logits = torch.zeros(1, classes, 8, 8, requires_grad=True)
-        loss = build("present_dice_cross_entropy", batch_dice=True)
+        loss = build("dice_cross_entropy of present", batch_dice=True)
         value = loss(logits, target, None)
         present = build("dice_cross_entropy", batch_dice=True)(logits, target, None)
         if classes == 2:
@@ -131,11 +133,11 @@ def test_absent_classes_do_not_hide_those_that_are_there():
 def test_a_perfect_prediction_of_the_present_classes_costs_nothing():
     target = torch.zeros(2, 6, 6, dtype=torch.long)
     target[0, :3] = 4
-    loss = build("present_dice_cross_entropy", batch_dice=False)
+    loss = build("dice_cross_entropy of present", batch_dice=False)
     assert float(loss(confident(target, 9), target, None)) == pytest.approx(0, abs=1e-4)
     regions = torch.zeros(1, 3, 4, 4)
     regions[0, 1, 0] = 1
-    loss = build("present_dice_binary_cross_entropy", batch_dice=True)
+    loss = build("dice_binary_cross_entropy of present", batch_dice=True)
     assert float(loss(80 * regions - 40, regions, None)) == pytest.approx(0, abs=1e-4)
 
 

@@ -11,6 +11,7 @@ from autoseg.architectures import build_network
 from autoseg.cli import plan as plan_command
 from autoseg.datasets.recipes import apply_recipe, list_recipes, load_recipe
 from autoseg.errors import InputError, UnknownNameError
+from autoseg.losses import build_loss
 from autoseg.planning.explain import Cost, duration, explain
 from autoseg.planning.planners.auto import EVERYTHING, TRANSFORMERS, plan_auto
 from autoseg.planning.planners.nnunet import plan_nnunet
@@ -215,7 +216,9 @@ def test_small_classes_of_several_change_sampling_and_loss():
     plan = plan_auto(dataset, rare, BUDGET, Request())
     training = plan.configurations["3d_fullres"].training
     assert training.sampling == "class"
-    assert training.loss == "present_dice_cross_entropy"
+    assert (training.loss, training.dice_classes) == ("dice_cross_entropy", "present")
+    assert build_loss(training).present_only
+    assert not build_loss(usual.training).present_only
     assert any("2e-05" in item.reason for item in plan.decisions)
 
 

@@ -17,7 +17,7 @@ from tests.planning.made_up import made_up
 
 def layouts(cases, centres, groups=None):
     _, fingerprint = made_up(cases=cases, centres=centres)
-    return axis_layouts(fingerprint, groups or {}, canonical=False)
+    return axis_layouts(fingerprint, groups or {}, orientation=None)
 
 
 def scattered(rng, num_labels, share=1.0):
@@ -109,8 +109,8 @@ def test_frames_of_a_patient_count_as_one():
         cases=60, centres=lambda index: place[index % 5], names="patient{0:03d}_frame01"
     )
     groups = {f"patient{index:03d}_frame01": str(index % 5) for index in range(60)}
-    alone = axis_layouts(fingerprint, {}, canonical=False)
-    together = axis_layouts(fingerprint, groups, canonical=False)
+    alone = axis_layouts(fingerprint, {}, orientation=None)
+    together = axis_layouts(fingerprint, groups, orientation=None)
     assert any(item.is_ordered for item in alone)
     assert not any(item.is_ordered for item in together)
     assert {item.best.patients for item in together} == {5}
@@ -123,6 +123,29 @@ def test_labels_that_lie_at_the_same_place_say_nothing():
     assert (z.num_pairs, z.best, z.chance, z.is_ordered) == (0, None, 1.0, False)
     assert y.is_ordered
     assert layouts(30, lambda index: {})[0].best is None
+
+
+@pytest.mark.parametrize(
+    ("orientation", "ordered"),
+    [
+        ("LPS", [True, False, False]),
+        ("RAI", [True, False, False]),
+        ("PIR", [False, True, False]),  # x grows to the back, y down, z to the right
+        ("SAR", [False, False, True]),
+    ],
+)
+def test_axes_are_those_of_turned_cases(orientation, ordered):
+    """One label lies above the other in every case."""
+    rng = np.random.default_rng(0)
+    _, fingerprint = made_up(
+        cases=40,
+        centres=lambda _: {
+            "1": (0.1, rng.random(), rng.random()),
+            "2": (0.9, rng.random(), rng.random()),
+        },
+    )
+    found = axis_layouts(fingerprint, {}, orientation)
+    assert [layout.is_ordered for layout in found] == ordered
 
 
 def test_patients_without_a_label_do_not_count():
@@ -139,6 +162,6 @@ def test_patients_without_a_label_do_not_count():
 def test_real_organs_have_an_order(name, mirrored):
     """Front and back of the hippocampus; base and apex, left and right ventricle of the heart."""
     fingerprint = serialise.load(Fingerprint, ROOT / f"plans/golden/{name}/fingerprint.json")
-    groups = find_groups(list(fingerprint.cases), pattern=None, table=None).groups
-    found = axis_layouts(fingerprint, groups, canonical=False)
+    groups = find_groups(list(fingerprint.cases)).groups
+    found = axis_layouts(fingerprint, groups, orientation=None)
     assert [not layout.is_ordered for layout in found] == mirrored

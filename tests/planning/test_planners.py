@@ -9,10 +9,8 @@ import pytest
 
 from autoseg.errors import InputError, UnknownNameError
 from autoseg.planning.families import FAMILIES
-from autoseg.planning.planners import orientation as orientation_module
 from autoseg.planning.planners.auto import plan_auto
 from autoseg.planning.planners.nnunet import plan_nnunet
-from autoseg.planning.planners.orientation import turned_layouts
 from autoseg.planning.planners.request import Request
 from autoseg.planning.planners.time_budget import fit_to_time
 from autoseg.schema.dataset import Dataset
@@ -141,19 +139,6 @@ def test_two_dimensional_images_have_no_orientation():
     for planner in (plan_auto, plan_nnunet):
         (item,) = planner(dataset, fingerprint, BUDGET, Request()).configurations.values()
         assert item.orientation is None
-
-
-def test_orders_of_labels_are_turned_with_the_images(monkeypatch):
-    _, fingerprint = made_up()
-    layouts = {False: ("as z", "as y", "as x"), True: ("S", "P", "L")}
-    monkeypatch.setattr(
-        orientation_module, "axis_layouts", lambda *_, canonical: layouts[canonical]
-    )
-    stored = next(iter(fingerprint.cases.values())).orientation
-    assert turned_layouts(fingerprint, {}, stored) == ("as z", "as y", "as x")
-    assert turned_layouts(fingerprint, {}, None) == ("as z", "as y", "as x")
-    assert turned_layouts(fingerprint, {}, "RAS") == ("S", "P", "L")
-    assert turned_layouts(fingerprint, {}, "PIR") == ("L", "S", "P")
 
 
 def test_2d_images_have_no_3d_configuration():

@@ -7,7 +7,6 @@ between which a voxel lies it wins there too, so that only the others are comput
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -75,41 +74,6 @@ class PlaneSource(Protocol):
 
     def num_tiles(self, axis: int, window: Box) -> int:
         """Tiles that are predicted for a window."""
-
-
-class ArraySource:
-    """Logits that are in memory.
-
-    Args:
-        logits: [outputs, z, y, x].
-    """
-
-    def __init__(self, logits: Floats | Tensor) -> None:
-        self._logits = torch.as_tensor(logits)
-        self.head = Head()
-        self.axis = None
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Voxels of the grid."""
-        return triple(self._logits.shape[1:])
-
-    def planes(self, axis: int, *, reverse: bool, window: Box) -> Iterator[Tensor]:
-        """Yields [u, v, outputs] float32."""
-        part = self._logits[(slice(None), *window)].movedim(1 + axis, 1)
-        order = range(part.shape[1])
-        for position in reversed(order) if reverse else order:
-            yield part[:, position].permute(1, 2, 0).float().contiguous()
-
-    def ring_bytes(self, axis: int, window: Box) -> int:
-        """One plane at a time is copied."""
-        sizes: list[int] = [part.stop - part.start for part in window]
-        return 4 * len(self._logits) * math.prod(sizes) // sizes[axis]
-
-    def num_tiles(self, axis: int, window: Box) -> int:
-        """Nothing is predicted."""
-        del axis, window
-        return 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from autoseg.datasets.groups import find_groups
 from autoseg.planning.budget import Budget
-from autoseg.planning.layout import AxisLayout
+from autoseg.planning.layout import AxisLayout, axis_layouts
 from autoseg.planning.measures import Measures, measures_of, target_spacing, transposition
 from autoseg.planning.planners.drafts import Drafter, make_grid
 from autoseg.planning.planners.memory_budget import MemoryBudget
-from autoseg.planning.planners.orientation import choose_orientation, turned_layouts
+from autoseg.planning.planners.orientation import choose_orientation
 from autoseg.planning.planners.planes import find_planes
 from autoseg.planning.planners.presets import GIGABYTE, find_preset
 from autoseg.planning.planners.request import Request, wanted_configurations
@@ -108,14 +108,14 @@ def _find_frame(
     dataset: Dataset, fingerprint: Fingerprint, request: Request, decisions: list[Decision]
 ) -> _Frame:
     recipe = request.recipe
-    orientation, reason_of_orientation = choose_orientation(fingerprint, recipe)
+    orientation, orientation_decision = choose_orientation(fingerprint, recipe)
     measures = measures_of(dataset, fingerprint, orientation)
     spacing, reason = target_spacing(measures)
     if recipe is not None and recipe.spacing_mm is not None:
         spacing, reason = recipe.spacing_mm, "the recipe's"
     transpose = transposition(spacing)
     decisions += [
-        reason_of_orientation,
+        orientation_decision,
         Decision(
             topic="target spacing",
             value=" × ".join(f"{value:.4g}" for value in spacing) + " mm",
@@ -145,8 +145,8 @@ def _mirrored_axes(
         return ()
     groups = request.groups
     if groups is None:
-        groups = find_groups(list(fingerprint.cases), pattern=None, table=None).groups
-    layouts = turned_layouts(fingerprint, groups, frame.orientation)
+        groups = find_groups(list(fingerprint.cases)).groups
+    layouts = axis_layouts(fingerprint, groups, frame.orientation)
     for axis in frame.transpose:
         decisions.append(
             Decision(

@@ -135,7 +135,7 @@ class Drafter:
         if recipe is not None and recipe.foreground_fraction is not None:
             training = replace(training, foreground_fraction=recipe.foreground_fraction)
         if self.rare:
-            training = replace(training, sampling="class", loss=f"present_{training.loss}")
+            training = replace(training, sampling="class", dice_classes="present")
         mirror_axes = tuple(position for position, axis in enumerate(axes) if axis in self.mirrored)
         return replace(family.training(training), mirror_axes=mirror_axes)
 

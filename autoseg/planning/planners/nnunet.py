@@ -135,6 +135,7 @@ def _fitted(
     configuration: Configuration, budget: Budget, request: Request, decisions: list[Decision]
 ) -> Configuration:
     """The configuration with the time that was asked for; memory that it exceeds is said."""
+    configuration = _augmented(configuration)
     if budget.time_s is not None:
         training = replace(configuration.training, time_budget_s=budget.time_s)
         configuration = replace(configuration, training=training)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from autoseg.planning.layout import AxisLayout, axis_layouts
 from autoseg.schema.fingerprint import Fingerprint
-from autoseg.schema.orientation import Orientation, world_axes
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import Decision
 from autoseg.schema.recipe import Recipe
-from autoseg.schema.triple import triple
 
 
 def stored_orientations(fingerprint: Fingerprint) -> tuple[Orientation, ...]:
@@ -40,13 +36,3 @@ def choose_orientation(
         orientation, reason = "LPS", f"the cases have different orientations ({listed})"
     value = orientation or "as it is"
     return orientation, Decision(topic="orientation", value=value, reason=reason)
-
-
-def turned_layouts(
-    fingerprint: Fingerprint, groups: Mapping[str, str], orientation: Orientation | None
-) -> tuple[AxisLayout, AxisLayout, AxisLayout]:
-    """How labels are ordered along the axes (z, y, x) of turned cases."""
-    if orientation is None or stored_orientations(fingerprint) == (orientation,):
-        return axis_layouts(fingerprint, groups, canonical=False)
-    layouts = axis_layouts(fingerprint, groups, canonical=True)
-    return triple(layouts[2 - world] for world in world_axes(orientation))

@@ -48,7 +48,7 @@ class Workbench:
         """Plans everything that is wanted.
 
         Raises:
-            InputError: A cascade was asked for by name that the data do not need.
+            InputError: A configuration that was asked for by name does not fit the data.
         """
         names = [item.name for item in wanted]
         for item in wanted:
