@@ -25,6 +25,7 @@ from evaluation.scoring.inputs import (
     check_names,
     missing_predictions,
     name_folders,
+    rater_folders,
     rater_notes,
     surplus_predictions,
 )
@@ -159,7 +160,9 @@ def evaluate_folders(
     found_profile = None if profile is None else find_profile(profile)
     if found_profile is not None and classes is None:
         classes = found_profile.classes
-    by_rater = {name: list_label_maps(path) for name, path in name_folders(raters).items()}
+    by_rater = {
+        name: list_label_maps(path) for name, path in name_folders(rater_folders(raters)).items()
+    }
     is_word = str(reference) in CONSENSUS and not reference.exists()
     if is_word and not by_rater:
         raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
@@ -236,6 +239,7 @@ def evaluate_inputs(
         records = {}
         scores = [score for part in parts for score in part]
         reliability = mask_run.reliability(settings)
+        notes += mask_run.notes()
     scores.sort(key=lambda score: list(inputs.methods).index(score.method))
     summary = Summary(
         scores=tuple(scores),

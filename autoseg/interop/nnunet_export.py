@@ -250,6 +250,10 @@ def _spacing(configuration: Configuration) -> list[float]:
 
 
 def _reader(configuration: Configuration, ending: str) -> str:
+    # Only plans of two-dimensional images have no orientation; TIFF may hold volumes.
+    is_volume = configuration.dimensions == 3 or configuration.orientation is not None
+    if ending.lower() in (".tif", ".tiff") and is_volume:
+        return "Tiff3DIO"
     if is_natural(ending):
         return "NaturalImage2DIO"
     if configuration.orientation == "RAS" and ending in (".nii.gz", ".nii"):

@@ -114,6 +114,16 @@ def surplus_predictions(inputs: Inputs, cases: Sequence[CaseFiles]) -> tuple[str
     )
 
 
+def rater_folders(folders: Sequence[Path]) -> list[Path]:
+    """The folders of the raters; one that only holds folders stands for those."""
+    if len(folders) != 1 or not folders[0].is_dir():
+        return list(folders)
+    inside = sorted(path for path in folders[0].iterdir() if not path.name.startswith("."))
+    if len(inside) > 1 and all(path.is_dir() for path in inside):
+        return inside
+    return list(folders)
+
+
 def name_folders(folders: Sequence[Path]) -> dict[str, Path]:
     """Names of folders: their last part, or as much more of the path as tells them apart."""
     for depth in range(1, 16):

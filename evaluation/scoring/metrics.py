@@ -8,10 +8,14 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import ALL_CLASSES, Classes
 from evaluation.measures.reliability import Calibration
+from evaluation.measures.voxel_counts import values_of
 from evaluation.metrics import Chosen
 from evaluation.scoring.case import (
     CaseFiles,
@@ -51,6 +55,7 @@ class MetricRun:
         self.of_probabilities = [item for item in chosen if item.metric.of_probabilities]
         self.of_raters = [item for item in chosen if item.metric.of_raters]
         self._pooled: dict[tuple[str, str], Calibration] = {}
+        self._unknown: dict[int, set[str]] = {}
         self._lock = threading.Lock()
 
     def score(
@@ -61,6 +66,8 @@ class MetricRun:
         scores: list[Score] = []
         for method, path in files.predictions.items():
             prediction = load_labels(path, first, reference)
+            if prediction is not None:
+                self._look_for_unknown(files.case, prediction)
             values: dict[str, dict[str, float]] = {name: {} for name in self.classes.members}
             if self.of_masks:
                 parts = score_masks(
@@ -77,6 +84,26 @@ class MetricRun:
                 for metric, value in found.items()
             ]
         return scores
+
+    def _look_for_unknown(self, case: str, prediction: npt.NDArray[np.integer]) -> None:
+        known = {0, *(value for members in self.classes.members.values() for value in members)}
+        if self.classes.ignore is not None:
+            known.add(self.classes.ignore)
+        found = set(map(int, values_of(prediction))) - known
+        with self._lock:
+            for value in found:
+                self._unknown.setdefault(value, set()).add(case)
+
+    def notes(self) -> list[str]:
+        """Values of predictions that are no class, in words."""
+        if not self._unknown:
+            return []
+        listed = ", ".join(map(str, sorted(self._unknown)[:5]))
+        cases = sorted(set().union(*self._unknown.values()))
+        return [
+            f"Predictions hold values that are no class: {listed} (in {len(cases)} cases, such as "
+            f"'{cases[0]}'). They count as background; are the classes those of the predictions?"
+        ]
 
     def _calibrate(
         self, files: CaseFiles, method: str, reference: LabelMap, executor: Executor | None

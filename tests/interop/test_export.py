@@ -189,3 +189,17 @@ def test_a_licence_that_somebody_filled_in_is_kept(tmp_path):
     card.write_text(text.replace("not stated; fill it in before you share the model", "CC BY 4.0"))
     pipeline.export_model("nnunet", path, tmp_path / "out", overwrite=True)
     assert "| licence | CC BY 4.0 |" in card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("ending", "orientation", "reader"),
+    [
+        (".tif", "LPS", "Tiff3DIO"),
+        (".tiff", None, "Tiff3DIO"),  # three-dimensional patches
+        (".nii.gz", "LPS", "SimpleITKIO"),
+        (".nii.gz", "RAS", "NibabelIOWithReorient"),
+    ],
+)
+def test_the_reader_is_that_of_the_images(ending, orientation, reader):
+    configuration = model(orientation=orientation).configuration
+    assert make_plans(configuration, "Dataset001_X", ending)["image_reader_writer"] == reader
