@@ -106,8 +106,9 @@ class Store:
         seed = int.from_bytes(
             hashlib.blake2b(case.identifier.encode(), digest_size=4).digest(), "big"
         )
+        # Not the configuration's seed: what is stored depends on nothing but the folder's key.
         locations = foreground_locations(
-            done.labels, configuration.labels, np.random.default_rng([configuration.seed, seed])
+            done.labels, configuration.labels, np.random.default_rng([0, seed])
         )
         self.folder.mkdir(parents=True, exist_ok=True)
         write_array(self._image(case.identifier), done.image)

@@ -70,6 +70,21 @@ def test_the_key_changes_with_what_changes_the_voxels(configuration):
     assert store_key(replace(configuration, transpose=(1, 0, 2))) != key
 
 
+def test_what_is_stored_is_the_same_for_every_seed_that_shares_the_folder(
+    tmp_path, cases, configuration, monkeypatch
+):
+    monkeypatch.setattr("autoseg.preprocessing.foreground.MAX_LOCATIONS", 20)
+    found = []
+    for seed in (0, 1):
+        other = replace(configuration, seed=seed)
+        assert store_key(other) == store_key(configuration)
+        preprocess_cases(cases[:1], {tmp_path / str(seed): other}, workers=1)
+        found.append(Store(tmp_path / str(seed)).read(cases[0].identifier).locations)
+    assert found[0].keys() == found[1].keys()
+    for name in found[0]:
+        assert (found[0][name] == found[1][name]).all()
+
+
 def test_a_case_that_is_not_there_names_the_remedy(tmp_path):
     with pytest.raises(InputError, match="not preprocessed .*autoseg_plan"):
         Store(tmp_path).read("nobody")
