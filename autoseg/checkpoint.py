@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ class Provenance:
         file_ending: Ending of the data set's images, used for predictions.
         steps: Optimiser steps.
         val_dice: Mean Dice of the validation patches at that step.
+        request: What the planner was asked for, by the name of the argument.
+        data_signature: Of the data set's files at the beginning of the training.
     """
 
     dataset: str
@@ -43,6 +45,8 @@ class Provenance:
     file_ending: str
     steps: int
     val_dice: float | None
+    request: dict[str, str] = field(default_factory=dict)
+    data_signature: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

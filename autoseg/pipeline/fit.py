@@ -10,6 +10,7 @@ from pathlib import Path
 from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.datasets.folds import Fold
 from autoseg.parallel import default_workers
+from autoseg.planned import load_plan
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, preprocess_cases, store_key
 from autoseg.report.model_card import write_card
@@ -66,6 +67,7 @@ def fit(
         previous_store: Predictions that the network gets as input.
     """
     cases = job.cases
+    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     task = Task(
         configuration=configuration,
         store=Store(job.workspace.preprocessed(store_key(configuration))),
@@ -79,6 +81,8 @@ def fit(
             file_ending=job.dataset.file_ending,
             steps=0,
             val_dice=None,
+            request=load_plan(job.workspace).request,
+            data_signature=fingerprint.signature,
         ),
         run=run,
         replaced=job.replaced,
@@ -96,7 +100,6 @@ def fit(
     if resumes:
         trainer.resume()
     model = trainer.fit()
-    fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     write_card(run.card, model, fingerprint=fingerprint)
     return model
 
