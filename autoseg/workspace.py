@@ -132,6 +132,6 @@ class Workspace:
         return Run(self.runs / configuration / f"fold_{fold}")
 
     def all_runs(self) -> list[Run]:
-        """All runs that have a model, in order of their names."""
+        """All finished runs, in order of their names."""
         folders = sorted(self.runs.glob("*/fold_*"))
-        return [run for run in map(Run, folders) if run.final.is_file() or run.best.is_file()]
+        return [run for run in map(Run, folders) if run.final.is_file()]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.checkpoint import Checkpoint, load_checkpoint
+from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint
 from autoseg.errors import InputError, UsageError
 from autoseg.interop import nnunet
 from autoseg.workspace import Run, Workspace
+
+logger = logging.getLogger(__name__)
+
+ALL = "fold_all"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +37,18 @@ class Model:
         own = [] if self.source is None else [self.source]
         return own + [path for stage in self.previous for item in stage for path in item.files()]
 
+    def provenances(self) -> list[Provenance]:
+        """Where the model comes from, then where all earlier stages do."""
+        earlier = [made for stage in self.previous for item in stage for made in item.provenances()]
+        return [self.checkpoint.provenance, *earlier]
+
 
 def find_models(path: Path) -> list[Path]:
-    """Model files for a path: all folds of a configuration, final models before best ones.
+    """Model files for a path.
+
+    Of a configuration or a workspace these are the models of all finished folds; that of all cases
+    only counts where there are no folds. What was interrupted is left out, and said; named itself,
+    it is its best model so far.
 
     Raises:
         InputError: There is no model.
@@ -46,20 +60,42 @@ def find_models(path: Path) -> list[Path]:
         raise InputError(f"{path}: no such file or folder.")
     if nnunet.is_model_folder(path):
         return nnunet.find_checkpoints(path)
-    if path.name.startswith("fold_") and nnunet.is_model_folder(path.parent):
-        return _some(path, nnunet.find_checkpoint(path))
-    if path.name.startswith("fold_") and (found := _of_run(Run(path))):
-        return [found]
-    folders = sorted(item for item in path.glob("fold_*") if item.is_dir())
-    if folders:
-        models = [_of_run(Run(folder)) for folder in folders]
-        return _some(path, [model for model in models if model])
-    runs = Workspace(path).all_runs()
-    configurations = sorted({run.folder.parent.name for run in runs})
+    if path.name.startswith("fold_"):
+        if nnunet.is_model_folder(path.parent):
+            return _some(path, nnunet.find_checkpoint(path))
+        return _some(path, _of_run(Run(path)))
+    return _some(path, _finished(_fold_folders(path) or _folders_of_workspace(path)))
+
+
+def _folders_of_workspace(path: Path) -> list[Path]:
+    """Folders of all folds of a workspace, of which one configuration has finished ones."""
+    workspace = Workspace(path)
+    configurations = sorted({run.folder.parent for run in workspace.all_runs()})
     if len(configurations) > 1:
-        listed = ", ".join(str(path / "runs" / name) for name in configurations)
+        listed = ", ".join(map(str, configurations))
         raise UsageError(f"{path}: has models of several configurations. Name one: {listed}.")
-    return _some(path, [model for model in map(_of_run, runs) if model])
+    return [folder for item in sorted(workspace.runs.glob("*")) for folder in _fold_folders(item)]
+
+
+def _fold_folders(path: Path) -> list[Path]:
+    return sorted(item for item in path.glob("fold_*") if item.is_dir())
+
+
+def _finished(folders: Sequence[Path]) -> list[Path]:
+    """Models of the finished ones of a configuration's folds."""
+    runs = [Run(folder) for folder in folders]
+    finished = [run for run in runs if run.final.is_file()]
+    for run in runs:
+        if run not in finished and (run.best.is_file() or run.last.is_file()):
+            logger.warning(
+                "%s: left out, its training was interrupted. Go on with autoseg_train … --resume, "
+                "or name the folder to take its best model so far.",
+                run.folder,
+            )
+    numbered = [run for run in finished if run.folder.name != ALL]
+    if numbered and len(numbered) < len(finished):
+        logger.info("%s: left out beside the folds. Name it to take it.", ALL)
+    return [run.final for run in numbered or finished]
 
 
 def read_any(path: Path) -> Checkpoint:
@@ -104,23 +140,28 @@ def previous_models(path: Path, name: str, *, same_fold: bool) -> list[Path]:
     if path.suffix == ".pth":
         return nnunet.find_stage(path, name)
     run = Run(path.parent)
-    if own := _of_run(run.path(name)):
-        return [own]
-    folder = run.folder.parent.parent / name
-    pattern = run.folder.name if same_fold else "fold_*"
-    if not folder.is_dir():  # an imported cascade has its first stage inside
-        folder = run.folder.parent / name
-    found = [model for item in sorted(folder.glob(pattern)) if (model := _of_run(Run(item)))]
+    if run.path(name).final.is_file():
+        return [run.path(name).final]
+    # An imported cascade has its first stage inside; it comes before any that lies beside.
+    inside, beside = run.folder.parent / name, run.folder.parent.parent / name
+    folder = inside if inside.is_dir() else beside
+    found = _finished([folder / run.folder.name] if same_fold else _fold_folders(folder))
     if not found:
         raise InputError(
-            f"{path}: needs a model of {name}, which is not in {folder}. Train it, or leave the "
-            "model file in its workspace."
+            f"{path}: needs a model of {name}, and {folder} has no finished one. Train it, or "
+            "leave the model file in its workspace."
         )
     return found
 
 
-def _of_run(run: Run) -> Path | None:
-    return next((path for path in (run.final, run.best) if path.is_file()), None)
+def _of_run(run: Run) -> list[Path]:
+    """The model of a run that was named: the final one, or else the best so far."""
+    if run.final.is_file():
+        return [run.final]
+    if not run.best.is_file():
+        return []
+    logger.warning("%s: its training was interrupted; its best model so far is taken.", run.folder)
+    return [run.best]
 
 
 def _some(path: Path, models: list[Path]) -> list[Path]:

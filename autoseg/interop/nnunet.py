@@ -45,20 +45,25 @@ def is_model_folder(path: Path) -> bool:
 
 
 def find_checkpoints(folder: Path) -> list[Path]:
-    """Checkpoints of all folds of a result folder, final ones before best ones.
+    """Checkpoints of all finished folds of a result folder.
 
-    As in nnU-Net, that of all cases is only taken where there are no others.
+    As in nnU-Net, that of all cases is only taken where there are no others. Folds without a final
+    checkpoint are left out, and said; where no fold has one, the best ones are taken.
 
     Raises:
         InputError: There are none.
     """
-    found = []
-    for fold in sorted(item for item in folder.glob("fold_*") if item.is_dir()):
-        found += find_checkpoint(fold)
+    folds = sorted(item for item in folder.glob("fold_*") if item.is_dir())
+    found = [path for fold in folds for path in find_checkpoint(fold)]
     found = [path for path in found if path.parent.name != "fold_all"] or found
+    finished = [path for path in found if path.name == NAMES[0]]
+    for path in found:
+        if path not in finished:
+            what = "left out" if finished else f"{path.name} is taken"
+            logger.warning("%s: has no %s; %s.", path.parent, NAMES[0], what)
     if not found:
         raise InputError(f"{folder}: has no fold_*/{NAMES[0]}.")
-    return found
+    return finished or found
 
 
 def find_checkpoint(fold: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_che
 from autoseg.datasets.file_names import input_cases
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images.files import read_image
-from autoseg.inference.models import Model, find_models
+from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
 from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.predictor import Predictor
@@ -252,26 +252,6 @@ def test_weights_that_do_not_fit_are_refused():
     bad = replace(good, configuration=replace(good.configuration, network=wider))
     with pytest.raises(CheckpointError, match="weights do not fit the plan"):
         bad.build()
-
-
-def test_models_are_found_in_runs_and_workspaces(tmp_path, saved):
-    for fold in (0, 1):
-        folder = tmp_path / f"ws/runs/2d/fold_{fold}"
-        folder.mkdir(parents=True)
-        (folder / "checkpoint_final.pt").write_bytes(saved.read_bytes())
-    assert len(find_models(tmp_path / "ws")) == 2
-    assert len(find_models(tmp_path / "ws/runs/2d")) == 2
-    assert len(find_models(tmp_path / "ws/runs/2d/fold_1")) == 1
-    other = tmp_path / "ws/runs/3d_fullres/fold_0"
-    other.mkdir(parents=True)
-    (other / "checkpoint_best.pt").write_bytes(saved.read_bytes())
-    with pytest.raises(UsageError, match="models of several configurations"):
-        find_models(tmp_path / "ws")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="no trained model"):
-        find_models(tmp_path / "empty")
-    with pytest.raises(InputError, match="no such file or folder"):
-        find_models(tmp_path / "nowhere")
 
 
 def test_input_files_become_cases(tmp_path):

@@ -462,6 +462,18 @@ def test_a_model_of_all_cases_is_only_taken_where_there_are_no_folds(tmp_path):
     assert [path.parent for path in find_models(folder)] == [everything]
 
 
+def test_a_fold_that_nnunet_did_not_finish_is_left_out(tmp_path, caplog):
+    folder, _ = make_model(tmp_path)
+    shutil.copytree(folder / "fold_0", folder / "fold_1")
+    (folder / "fold_1/checkpoint_final.pth").rename(folder / "fold_1/checkpoint_best.pth")
+    assert [path.parent.name for path in find_models(folder)] == ["fold_0"]
+    assert "fold_1: has no checkpoint_final.pth; left out" in caplog.text
+    assert [path.name for path in find_models(folder / "fold_1")] == ["checkpoint_best.pth"]
+    shutil.rmtree(folder / "fold_0")
+    assert [path.name for path in find_models(folder)] == ["checkpoint_best.pth"]
+    assert "checkpoint_best.pth is taken" in caplog.text
+
+
 def test_background_outside_the_image_is_a_label_of_its_own_when_a_cascade_resamples(tmp_path):
     second, _ = make_cascade(tmp_path)
     edit(second, lambda _, item: item.update(spacing=[1.5, 1.4, 1.4]))
