@@ -13,7 +13,13 @@ from autoseg.errors import UsageError
 from autoseg.pipeline import run_folder
 from autoseg.pipeline.plan import preprocess_workspace
 from autoseg.planning.budget import parse_duration
-from autoseg.planning.replan import check_unchanged, fits_speed, override, plan_again
+from autoseg.planning.replan import (
+    begun_configurations,
+    check_unchanged,
+    fits_speed,
+    override,
+    plan_again,
+)
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.plan import Configuration, Plan
@@ -57,7 +63,7 @@ def train(
         The final model.
     """
     from autoseg.checkpoint import load_checkpoint
-    from autoseg.pipeline.previous_stages import check_previous
+    from autoseg.pipeline.previous_stages import check_previous, check_same_cases
 
     workspace = Workspace(Path(workspace))
     plan = planned.load_plan(workspace)
@@ -67,7 +73,13 @@ def train(
     job = _open(workspace, fold, find_device(device), workers)
     run = workspace.run(configuration, fold)
     run_folder.restore(run)
+    if resume:
+        check_same_cases(job, run, plan.configurations[configuration])
     if resume and run.final.is_file():
+        if epochs is not None or time_budget is not None:
+            _configurations(
+                job, run, plan, configuration, resumes=True, time_budget=time_budget, epochs=epochs
+            )
         logger.info("%s is trained already.", run.folder)
         return load_checkpoint(run.final)
     check_previous(job, plan.configurations[configuration])
@@ -114,10 +126,10 @@ def _configurations(
 ) -> dict[str, Configuration]:
     """The plan's configurations with those of a resumed run, or with the user's overrides."""
     if resumes:
-        configuration = serialise.load(Configuration, run.configuration)
+        configurations = {**plan.configurations, **begun_configurations(run)}
         time_s = parse_duration(time_budget) if time_budget else None
-        check_unchanged(configuration, epochs, time_s)
-        return {**plan.configurations, name: configuration}
+        check_unchanged(configurations, name, epochs, time_s)
+        return configurations
     configurations = override(
         job.workspace, plan, name, epochs=epochs, device=job.device, time_budget=time_budget
     )

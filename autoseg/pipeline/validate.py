@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoseg import planned
 from autoseg.costs.machine import find_device
 from autoseg.datasets.file_names import image_ending
 from autoseg.errors import InputError, UsageError
 from autoseg.images.files import read_image, write_labels
+from autoseg.leaks import check_fold, train_command
 from autoseg.parallel import default_workers
 from autoseg.preprocessing.raters import read_reference
+from autoseg.preprocessing.store import source_signature
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import Fingerprint
-from autoseg.schema.serialise import write_text
+from autoseg.schema.serialise import to_plain, write_text
 from autoseg.workspace import Run, Workspace
 from evaluation import Classes, Summary, evaluate_files, write_summary
 
 if TYPE_CHECKING:
     from autoseg.inference.files import Report
+    from autoseg.inference.models import Model
 
 logger = logging.getLogger(__name__)
 
@@ -47,18 +50,28 @@ def validate(
 
     Returns:
         The scores, which are also in the run's folder.
+
+    Raises:
+        InputError: The fold has changed since the model was trained, or it has other labels.
+        UsageError: The fold has no validation cases, or is not trained.
     """
+    from autoseg.inference.models import load_models
+
     workspace = Workspace(Path(workspace))
     dataset, run = planned.load_dataset(workspace), workspace.run(configuration, fold)
     chosen = planned.load_fold(workspace, dataset, fold)
     if not chosen.val:
-        raise UsageError(f"Fold {fold} has no validation cases.")
+        raise UsageError(
+            f"Fold {fold} has no validation cases: its networks have learnt from all cases."
+        )
     if not run.final.is_file():
         raise UsageError(f"{run.folder}: not trained yet. Run autoseg_train first.")
+    (model,) = load_models([run.final], same_fold=True)
+    _check_model(model, workspace, dataset, configuration, fold)
     cases = {case.identifier: case for case in dataset.cases if case.identifier in set(chosen.val)}
     with log_file(run.log):
         report = predict_cases(
-            run, cases, device=find_device(device), workers=workers or default_workers()
+            model, run, cases, device=find_device(device), workers=workers or default_workers()
         )
         if report.failed:
             raise InputError(
@@ -73,23 +86,31 @@ def validate(
     return summary
 
 
-def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: int) -> Report:
+def _check_model(
+    model: Model, workspace: Workspace, dataset: Dataset, configuration: str, fold: int | str
+) -> None:
+    """Refuses scores that would be wrong: of cases that the model knows, or of other labels."""
+    command = train_command(workspace, configuration, fold)
+    final = workspace.run(configuration, fold).final
+    cases = planned.load_fold(workspace, dataset, fold)
+    check_fold(model.provenances(), cases, final, command=command)
+    if model.checkpoint.configuration.labels != dataset.labels:
+        raise InputError(
+            f"{final}: was trained for other labels than {workspace.dataset} has now. Train it "
+            f"anew with {command}."
+        )
+
+
+def predict_cases(
+    model: Model, run: Run, cases: Mapping[str, Case], *, device: str, workers: int
+) -> Report:
     """Predicts validation cases; those that this very model predicted already are kept."""
     from autoseg.inference.files import predict_files
-    from autoseg.inference.models import load_models
     from autoseg.inference.network import Options
     from autoseg.inference.predictor import Predictor
 
-    models = load_models([run.final], same_fold=True)
-    files = [(path, path.stat()) for path in models[0].files()]
-    model = [[path.name, status.st_size, status.st_mtime_ns] for path, status in files]
-    marker = run.validation / MARKER
-    if run.validation.is_dir() and not (
-        marker.is_file() and json.loads(marker.read_text()) == model
-    ):
-        shutil.rmtree(run.validation)
-    write_text(marker, json.dumps(model))
-    predictor = Predictor(models, Options(device=device))
+    _remove_stale(model, run, cases)
+    predictor = Predictor([model], Options(device=device))
     return predict_files(
         predictor,
         {name: case.images for name, case in cases.items()},
@@ -97,6 +118,23 @@ def predict_cases(run: Run, cases: Mapping[str, Case], *, device: str, workers: 
         resume=True,
         workers=workers,
     )
+
+
+def _remove_stale(model: Model, run: Run, cases: Mapping[str, Case]) -> None:
+    """Removes predictions of another model, of images that have changed, and of other cases."""
+    marker = run.validation / MARKER
+    files = [(path, path.stat()) for path in model.files()]
+    identity = [[path.name, status.st_size, status.st_mtime_ns] for path, status in files]
+    images = {
+        name: source_signature(replace(case, label=None, raters={})) for name, case in cases.items()
+    }
+    earlier = read_json(marker)
+    known = earlier["images"] if earlier.get("model") == identity else {}
+    keep = {prediction_path(run, cases[name]) for name in cases if known.get(name) == images[name]}
+    for path in run.validation.glob("*"):
+        if path not in keep:
+            path.unlink()
+    write_text(marker, json.dumps({"model": identity, "images": images}))
 
 
 def prediction_path(run: Run, case: Case) -> Path:
@@ -114,12 +152,25 @@ def references(
             result[name] = case.label
             continue
         path = workspace.root / "references" / f"{name}{image_ending(case.images[0].name)}"
-        if not path.is_file():
+        source = {"files": source_signature(case), "labels": to_plain(dataset.labels)}
+        made_from = path.with_name(f"{name}.json")
+        if not path.is_file() or read_json(made_from) != source:
+            made_from.unlink(missing_ok=True)
             _, geometry = read_image(case.images[0])
             labels = read_reference(case, dataset.labels)
             write_labels(path, dataset.labels.decode(labels), geometry)
+            write_text(made_from, json.dumps(source))
         result[name] = path
     return result
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that says what others were made from; nothing where it is missing or damaged."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def score(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 from autoseg import planned
@@ -15,12 +17,13 @@ from autoseg.planning.planners.time_budget import USABLE
 from autoseg.schema import serialise
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
-from autoseg.workspace import Workspace
+from autoseg.workspace import Run, Workspace
 
 logger = logging.getLogger(__name__)
 
 FACTOR = 2.0
 """Steps that are so many times slower or faster than planned are planned for again."""
+_REMEDY = "Leave the option out to go on, or start anew with --overwrite."
 MIN_STEPS = 100
 """Shorter schedules are not worth measuring again."""
 
@@ -38,7 +41,7 @@ def override(
     items = dict(made.configurations)
     stage = items[name].previous
     time_s = parse_duration(time_budget) if time_budget else None
-    if time_s is not None and time_s != items[name].training.time_budget_s:
+    if time_s is not None and not _same_time(time_s, time_budget_s(items, name)):
         # The second stage of a cascade is what the first made it; only its time can change.
         if made.planner == "auto" and (stage is None or stage.kind == "probabilities"):
             items.update(plan_again(workspace, made, name, device, time_budget))
@@ -46,9 +49,7 @@ def override(
             training = replace(items[name].training, time_budget_s=time_s)
             items[name] = replace(items[name], training=training)
     if epochs is not None:
-        paths = stage.names if stage is not None and stage.kind == "probabilities" else ()
-        for part in (name, *paths):
-            items[part] = with_epochs(items[part], epochs)
+        return with_all_epochs(items, name, epochs)
     return items
 
 
@@ -115,18 +116,75 @@ def with_epochs(configuration: Configuration, epochs: int) -> Configuration:
     return replace(configuration, training=training)
 
 
+def with_all_epochs(
+    configurations: Mapping[str, Configuration], name: str, epochs: int
+) -> dict[str, Configuration]:
+    """The configurations, one of which and all its paths have a fixed number of epochs.
+
+    Raises:
+        UsageError: The number is not positive.
+    """
+    parts = (name, *_paths(configurations[name]))
+    changed = {part: with_epochs(configurations[part], epochs) for part in parts}
+    return {**configurations, **changed}
+
+
+def begun_configurations(run: Run) -> dict[str, Configuration]:
+    """The configurations that a run began with: its own and those of its paths, by their names."""
+    files = (run.configuration, *sorted(run.paths.glob("*/configuration.yaml")))
+    begun = [serialise.load(Configuration, path) for path in files]
+    return {configuration.name: configuration for configuration in begun}
+
+
+def time_budget_s(configurations: Mapping[str, Configuration], name: str) -> float | None:
+    """Time budget of a training; of a multi-path network all its paths and their fusion's."""
+    parts = [
+        configurations[part].training.time_budget_s
+        for part in (name, *_paths(configurations[name]))
+    ]
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def schedule_text(configurations: Mapping[str, Configuration], name: str) -> str:
+    """How long a network is trained, for people."""
+    time_s = time_budget_s(configurations, name)
+    if time_s is None:
+        return f"{configurations[name].training.epochs} epochs"
+    return f"a time budget of {time_s:g} s"
+
+
 def check_unchanged(
-    configuration: Configuration, epochs: int | None, time_budget_s: float | None
+    configurations: Mapping[str, Configuration],
+    name: str,
+    epochs: int | None,
+    time_s: float | None,
 ) -> None:
     """Refuses to go on with another schedule than the run began with.
+
+    Args:
+        configurations: The run's own, and those of its paths.
+        name: The one that is trained.
+        epochs: Wanted number of epochs, or None for the run's.
+        time_s: Wanted time budget, or None for the run's.
 
     Raises:
         UsageError: The epochs or the time budget differ from the run's.
     """
-    plan = configuration.training
-    if epochs is not None and (epochs != plan.epochs or plan.time_budget_s is not None):
-        raise UsageError(f"--epochs {epochs}: the interrupted run began otherwise. Leave it out.")
-    if time_budget_s not in (None, plan.time_budget_s):
-        raise UsageError(
-            f"--time-budget: the interrupted run has {plan.time_budget_s} s. Leave it out."
-        )
+    plan = configurations[name].training
+    begun_s = time_budget_s(configurations, name)
+    began = schedule_text(configurations, name)
+    if epochs is not None and (epochs != plan.epochs or begun_s is not None):
+        raise UsageError(f"--epochs {epochs}: the training began with {began}. {_REMEDY}")
+    if time_s is not None and not _same_time(time_s, begun_s):
+        raise UsageError(f"--time-budget {time_s:g}s: the training began with {began}. {_REMEDY}")
+
+
+def _same_time(first_s: float, second_s: float | None) -> bool:
+    """Whether two budgets are the same; shares of one add up to it only nearly."""
+    return second_s is not None and math.isclose(first_s, second_s, rel_tol=1e-6)
+
+
+def _paths(configuration: Configuration) -> tuple[str, ...]:
+    stage = configuration.previous
+    return stage.names if stage is not None and stage.kind == "probabilities" else ()
