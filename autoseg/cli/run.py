@@ -30,9 +30,8 @@ def main(argv: list[str] | None = None) -> int:
         "--folds",
         nargs="+",
         type=shell.fold,
-        default=[0],
         metavar="FOLD",
-        help="folds to train (default: 0)",
+        help="folds to train (default: 0; all where there are too few cases to leave any out)",
     )
     shell.add_num_folds(parser)
     parser.add_argument("--epochs", type=shell.positive, metavar="N", help="fixed number of epochs")
@@ -67,17 +66,21 @@ def main(argv: list[str] | None = None) -> int:
     return shell.execute(action)
 
 
-def show_result(workspace: Path, summaries: Mapping[Path, Summary]) -> None:
+def show_result(workspace: Path, summaries: Mapping[Path, Summary | None]) -> None:
     """Prints the scores and where everything is."""
     for folder, summary in summaries.items():
         name = f"{folder.parent.name}, {folder.name.replace('_', ' ')}"
-        shell.show([f"Validation cases of {name}:", summary.table(), ""])
+        if summary is None:
+            shell.show([f"{name} has learnt from all cases; nothing is left to validate.", ""])
+        else:
+            shell.show([f"Validation cases of {name}:", summary.table(), ""])
+    scored = [folder for folder, summary in summaries.items() if summary is not None]
     shell.show(
         [
             f"Workspace          {workspace}",
             f"Plan and reasons   {workspace / 'plan.md'}",
             *(f"Model              {folder / 'checkpoint_final.pt'}" for folder in summaries),
-            *(f"Scores, pictures   {folder / 'validation'}" for folder in summaries),
+            *(f"Scores, pictures   {folder / 'validation'}" for folder in scored),
             f"Predict images     autoseg_predict {workspace} -i IMAGES -o PREDICTIONS",
         ]
     )
