@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from autoseg.architectures import build_network
 from autoseg.errors import CheckpointError, SchemaError
 from autoseg.schema.epoch import Epoch
+from autoseg.schema.names import name_fault
 from autoseg.schema.plan import Configuration
+from autoseg.schema.plan_request import PlanRequest
 from autoseg.schema.serialise import SCHEMA_VERSION, atomic_path, from_plain, to_plain
 from autoseg.version import __version__
 
@@ -34,7 +36,7 @@ class Provenance:
         file_ending: Ending of the data set's images, used for predictions.
         steps: Optimiser steps.
         val_dice: Mean Dice of the validation patches at that step.
-        request: What the planner was asked for, by the name of the argument.
+        request: What the planner was asked for, or None where it is not known.
         data_signature: Of the data set's files at the beginning of the training.
     """
 
@@ -45,8 +47,13 @@ class Provenance:
     file_ending: str
     steps: int
     val_dice: float | None
-    request: dict[str, str] = field(default_factory=dict)
+    request: PlanRequest | None = None
     data_signature: str = ""
+
+    def faults(self) -> list[str]:
+        """What is wrong, in words: the fold becomes the name of a folder."""
+        fault = name_fault("fold", self.fold)
+        return [fault] if fault else []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,5 +201,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             provenance=from_plain(Provenance, plain["provenance"], f"{path}: provenance"),
             training=TrainingState.from_plain(state, f"{path}: training") if state else None,
         )
-    except (KeyError, SchemaError) as error:
+    except SchemaError as error:
+        raise CheckpointError(f"{error} It is damaged, or made by another version.") from None
+    except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: not a complete model file ({error}).") from None

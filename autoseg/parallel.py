@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.connection
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -57,24 +59,25 @@ def map_unordered(
     """
     with tqdm(total=len(items), desc=description, unit="case", disable=None) as bar:
         if workers <= 1 or len(items) <= FEW_ITEMS:
-            for configuration in items:
-                result = function(configuration)
+            for item in items:
+                result = function(item)
                 bar.update()
-                yield configuration, result
+                yield item, result
             return
-        for configuration, result in _in_processes(function, items, min(workers, len(items))):
+        for item, result in _in_processes(function, items, min(workers, len(items))):
             bar.update()
-            yield configuration, result
+            yield item, result
 
 
 def _in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result]]:
     queue = iter(items)
-    executor = ProcessPoolExecutor(workers, mp_context=_context())
+    with child_environment():  # a helper process of the queues starts with the executor already
+        executor = ProcessPoolExecutor(workers, mp_context=_context(), initializer=end_with_parent)
     try:
         pending: dict[Future[Result], Item] = {}
-        with _one_thread_each():
+        with child_environment():
             for item in islice(queue, 2 * workers):
                 pending[executor.submit(function, item)] = item
         while pending:
@@ -100,7 +103,7 @@ def warm_up() -> None:
         from multiprocessing import forkserver  # not there on every system
 
         _context()
-        with _one_thread_each():
+        with child_environment():
             forkserver.ensure_running()
 
 
@@ -113,11 +116,29 @@ def _context() -> multiprocessing.context.BaseContext:
     return multiprocessing.get_context("spawn")
 
 
+def end_with_parent() -> None:
+    """Ends this worker when the process that wanted its work has ended, killed or not."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Makes numerical libraries in processes that start now use one thread."""
-    before = {name: os.environ.get(name) for name in _THREAD_LIMITS}
-    os.environ.update(dict.fromkeys(_THREAD_LIMITS, "1"))
+def child_environment() -> Iterator[None]:
+    """Environment of processes that start now.
+
+    Numerical libraries use one thread in them, and no module is imported from the working
+    directory, which may be a data set from anywhere.
+    """
+    changed = {**dict.fromkeys(_THREAD_LIMITS, "1"), "PYTHONSAFEPATH": "1"}
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ ROOT = "autoseg"
 def log_file(path: Path) -> Iterator[None]:
     """Appends everything that autoseg logs within the block to a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter(FORMAT))
     logger = logging.getLogger(ROOT)
     level = logger.level
@@ -37,4 +38,5 @@ class ConsoleHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Writes one record."""
-        tqdm.write(self.format(record), file=sys.stderr)
+        with contextlib.suppress(OSError):  # stderr was closed
+            tqdm.write(self.format(record), file=sys.stderr)

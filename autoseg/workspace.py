@@ -53,6 +53,11 @@ class Run:
         return self.folder / "training.log"
 
     @property
+    def preparation_log(self) -> Path:
+        """What is logged while an earlier training may still lie in the folder."""
+        return self.folder.with_name(f".preparing_{self.folder.name}.log")
+
+    @property
     def paths(self) -> Path:
         """The paths of a multi-path network."""
         return self.folder / "paths"

@@ -28,7 +28,7 @@ class DatasetWriter:
 
     def __init__(
         self,
-        root: Path,
+        root: Path | str,
         *,
         channel_names: Sequence[str],
         labels: Mapping[str, int | Sequence[int]],
@@ -36,9 +36,9 @@ class DatasetWriter:
         raters: Sequence[str] = (),
         regions_class_order: Sequence[int] | None = None,
     ) -> None:
-        if (root / "dataset.json").exists():
+        self.root = Path(root)
+        if (self.root / "dataset.json").exists():
             raise FileExistsError(f"{root}: holds a data set already. Choose another folder.")
-        self.root = root
         self.channel_names = tuple(channel_names)
         self.labels = labels
         self.file_ending = file_ending

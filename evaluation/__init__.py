@@ -7,9 +7,6 @@ files, with statistics, comparisons of methods and the profiles of challenges.
 
 from __future__ import annotations
 
-from typing import Any
-
-from evaluation.arrays import FUNCTIONS, MaskFunction, ProbabilityFunction, RaterFunction
 from evaluation.challenges import PROFILES
 from evaluation.errors import EvaluationError
 from evaluation.evaluate import (
@@ -19,23 +16,61 @@ from evaluation.evaluate import (
     evaluate_inputs,
     score_arrays,
 )
+from evaluation.functions import (
+    absolute_volume_difference,
+    ace,
+    asd,
+    assd,
+    background_confidence,
+    brier,
+    classwise_brier,
+    classwise_ece,
+    consensus_confidence,
+    crps,
+    dice,
+    dice_consensus,
+    dice_majority,
+    dice_per_rater,
+    dice_staple,
+    dissensus_confidence,
+    ece,
+    fleiss_kappa,
+    ged,
+    hd,
+    hd95,
+    iou,
+    lesion_count,
+    lesion_count_difference,
+    lesion_dice,
+    lesion_f1,
+    lesion_precision,
+    lesion_recall,
+    masd,
+    mce,
+    nll,
+    nsd,
+    panoptic_quality,
+    precision,
+    predicted_lesion_count,
+    predicted_volume,
+    rater_agreement,
+    recall,
+    recognition_quality,
+    reference_volume,
+    relative_volume_difference,
+    segmentation_quality,
+    soft_dice,
+    specificity,
+    volume_coverage,
+    volume_difference,
+    volume_interval_high,
+    volume_interval_low,
+)
 from evaluation.labels import Classes, read_classes
 from evaluation.metrics import METRICS
 from evaluation.report import write_summary
 from evaluation.settings import Settings
 from evaluation.summary import Score, Summary
-
-
-def __getattr__(name: str) -> Any:
-    """Metrics of the table as functions."""
-    if name in FUNCTIONS:
-        return FUNCTIONS[name]
-    raise AttributeError(f"module 'evaluation' has no attribute '{name}'")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *FUNCTIONS})
-
 
 __all__ = [
     "METRICS",
@@ -43,9 +78,6 @@ __all__ = [
     "Classes",
     "EvaluationError",
     "Inputs",
-    "MaskFunction",
-    "ProbabilityFunction",
-    "RaterFunction",
     "Score",
     "Settings",
     "Summary",
@@ -55,4 +87,53 @@ __all__ = [
     "read_classes",
     "score_arrays",
     "write_summary",
+    # metrics
+    "dice",
+    "iou",
+    "precision",
+    "recall",
+    "specificity",
+    "reference_volume",
+    "predicted_volume",
+    "volume_difference",
+    "absolute_volume_difference",
+    "relative_volume_difference",
+    "hd",
+    "hd95",
+    "asd",
+    "assd",
+    "masd",
+    "nsd",
+    "lesion_f1",
+    "lesion_recall",
+    "lesion_precision",
+    "lesion_count",
+    "predicted_lesion_count",
+    "lesion_count_difference",
+    "lesion_dice",
+    "panoptic_quality",
+    "recognition_quality",
+    "segmentation_quality",
+    "ece",
+    "classwise_ece",
+    "ace",
+    "mce",
+    "brier",
+    "classwise_brier",
+    "nll",
+    "dice_per_rater",
+    "dice_majority",
+    "dice_staple",
+    "dice_consensus",
+    "soft_dice",
+    "ged",
+    "rater_agreement",
+    "fleiss_kappa",
+    "crps",
+    "volume_interval_low",
+    "volume_interval_high",
+    "volume_coverage",
+    "consensus_confidence",
+    "background_confidence",
+    "dissensus_confidence",
 ]

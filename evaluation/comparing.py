@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.challenges.record import Profile
+from evaluation.challenges.profile import Profile
 from evaluation.labels import ALL_CLASSES
 from evaluation.ranking import Ranking, rank
 from evaluation.statistics import Comparison, compare

@@ -10,26 +10,28 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.case import CaseFiles, score_masks
-from evaluation.challenges import Mode, find_profile, kits
+from evaluation.challenges import Mode, find_profile
 from evaluation.comparing import compare_methods, rank_methods
-from evaluation.confusion import values_of
-from evaluation.consensus import Consensus
 from evaluation.errors import EvaluationError
-from evaluation.files import LabelMap, list_label_maps, read_label_map
-from evaluation.inputs import (
+from evaluation.files.label_maps import LabelMap, list_label_maps, read_label_map
+from evaluation.files.probability_maps import list_probabilities
+from evaluation.labels import Classes
+from evaluation.measures.voxel_counts import values_of
+from evaluation.metrics import DEFAULT, Chosen, choose
+from evaluation.scoring.case import CaseFiles, score_masks
+from evaluation.scoring.consensus import Consensus
+from evaluation.scoring.inputs import (
     Inputs,
     check_names,
     missing_predictions,
     name_folders,
+    rater_folders,
     rater_notes,
     surplus_predictions,
 )
-from evaluation.labels import Classes
-from evaluation.metrics import DEFAULT, Chosen, choose
-from evaluation.probabilities import list_probabilities
-from evaluation.profile_case import ProfileFiles
-from evaluation.runs import MetricRun, ProfileRun, run_cases
+from evaluation.scoring.metrics import MetricRun
+from evaluation.scoring.profile import ProfileFiles, ProfileRun
+from evaluation.scoring.runs import run_cases
 from evaluation.settings import Settings
 from evaluation.summary import Summary
 
@@ -158,12 +160,14 @@ def evaluate_folders(
     found_profile = None if profile is None else find_profile(profile)
     if found_profile is not None and classes is None:
         classes = found_profile.classes
-    by_rater = {name: list_label_maps(path) for name, path in name_folders(raters).items()}
+    by_rater = {
+        name: list_label_maps(path) for name, path in name_folders(rater_folders(raters)).items()
+    }
     is_word = str(reference) in CONSENSUS and not reference.exists()
     if is_word and not by_rater:
         raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
-    in_cases = kits.list_cases(reference) if str(profile).startswith("kits") else {}
-    references = None if is_word else in_cases or list_label_maps(reference)
+    list_cases = list_label_maps if found_profile is None else found_profile.list_cases
+    references = None if is_word else list_cases(reference)
     methods = {name: list_label_maps(path) for name, path in name_folders(folders).items()}
     if references is not None and len(references) == 1:
         # Two single files belong together whatever they are called.
@@ -184,11 +188,6 @@ def evaluate_folders(
         raters=by_rater,
         probabilities=dict(zip(methods if len(methods) > 1 else [""], listed, strict=False)),
         consensus="staple" if str(reference) == "staple" else "majority",
-        samples={
-            case: path.parent / "segmentations"
-            for case, path in in_cases.items()
-            if profile == "kits21" and (path.parent / "segmentations").is_dir()
-        },
         images={} if images is None else list_label_maps(images),
         vessels={} if vessels is None else list_label_maps(vessels),
     )
@@ -222,23 +221,25 @@ def evaluate_inputs(
     if classes is None:
         classes = _classes_of(cases, workers)
     notes = rater_notes(inputs, cases)
-    if profile is not None:
-        files = ProfileFiles(images=inputs.images, samples=inputs.samples, vessels=inputs.vessels)
-        run = ProfileRun(profile, mode, classes, files, inputs.consensus)
+    found_profile = None if profile is None else find_profile(profile)
+    if profile is not None and found_profile is not None:
+        files = ProfileFiles(images=inputs.images, vessels=inputs.vessels)
+        run = ProfileRun(profile, found_profile, mode, files, inputs.consensus)
         parts = run_cases(cases, len(inputs.methods), workers, run.score)
-        records = dict(find_profile(profile).metrics)
+        records = dict(found_profile.metrics)
         notes += run.notes(parts)
         scores = [score for part in parts for score in part]
         reliability = {}
     else:
         chosen = choose(_default_metrics(inputs) if metrics is None else metrics, settings)
         _check_needs(chosen, inputs)
-        mask_run = MetricRun(classes, chosen, inputs.consensus)
+        mask_run = MetricRun(classes, chosen, inputs.consensus, inputs.probabilities)
         steps = len(inputs.methods) * len(classes.members)
         parts = run_cases(cases, steps, workers, mask_run.score)
         records = {}
         scores = [score for part in parts for score in part]
         reliability = mask_run.reliability(settings)
+        notes += mask_run.notes()
     scores.sort(key=lambda score: list(inputs.methods).index(score.method))
     summary = Summary(
         scores=tuple(scores),
@@ -254,7 +255,7 @@ def evaluate_inputs(
     return replace(
         summary,
         comparisons=compare_methods(summary),
-        rankings=rank_methods(summary, None if profile is None else find_profile(profile)),
+        rankings=rank_methods(summary, found_profile),
     )
 
 

@@ -9,9 +9,9 @@ import os
 import tempfile
 from pathlib import Path
 
-from evaluation.calibration import Reliability
 from evaluation.errors import EvaluationError
 from evaluation.labels import ALL_CLASSES
+from evaluation.measures.reliability import Reliability
 from evaluation.summary import Summary
 
 FILES = ("summary.json", "cases.csv", "summary.md", "reliability.csv", "reliability.png")

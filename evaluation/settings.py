@@ -11,7 +11,10 @@ from evaluation.errors import EvaluationError
 
 Surface = Literal["deepmind", "medpy", "monai", "monai_subvoxels", "metrics_reloaded"]
 SURFACES: tuple[Surface, ...] = get_args(Surface)
-REGIONS = ("image", "box", "band")
+Region = Literal["image", "box", "band"]
+REGIONS: tuple[Region, ...] = get_args(Region)
+ANY_SIZE = (0.0, math.inf)
+THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 POLICIES = ("nan", "worst", "best", "inf", "official")
 
 
@@ -57,15 +60,15 @@ class Settings:
     official_sums: bool = False
     connectivity: int = 26
     lesion_iou: float | None = None
-    lesion_ml: tuple[float, float] = (0.0, math.inf)
+    lesion_ml: tuple[float, float] = ANY_SIZE
     num_bins: int = 15
     norm: Literal[1, 2] = 1
     adaptive: bool = False
-    region: str = "image"
+    region: Region = "image"
     margin: int = 5
     credibility: float = 0.9
     crps: Literal["exact", "official"] = "exact"
-    thresholds: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    thresholds: tuple[float, ...] = THRESHOLDS
 
     def __post_init__(self) -> None:
         for name in ("both_empty", "one_empty"):
@@ -93,14 +96,14 @@ class Settings:
         """Tolerance of a class in mm."""
         return self.tolerances_mm.get(label, self.tolerance_mm)
 
-    def empty(self, which: str, *, worst: float, best: float, official: float) -> float:
+    def empty(self, which: str, *, worst: float, best: float, official: float = math.nan) -> float:
         """Value for empty masks.
 
         Args:
             which: "both" or "one".
             worst: The metric's worst value.
             best: The metric's best value.
-            official: What the program of the variant returns.
+            official: What the program of the variant returns, where there is one.
         """
         policy = self.both_empty if which == "both" else self.one_empty
         values = {"nan": math.nan, "worst": worst, "best": best, "inf": math.inf}

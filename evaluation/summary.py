@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.calibration import Reliability
 from evaluation.labels import ALL_CLASSES
+from evaluation.measures.reliability import Reliability
 from evaluation.metrics import find
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.ranking import Ranking
 from evaluation.statistics import Comparison, Description, bootstrap_interval, describe
 

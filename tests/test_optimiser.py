@@ -24,8 +24,9 @@ def test_schedules_end_at_zero(name):
     assert SCHEDULES[name](1.0) == pytest.approx(0)
 
 
-def test_one_cycle_rises_then_falls():
-    values = [SCHEDULES["one_cycle"](step / 100) for step in range(101)]
+@pytest.mark.parametrize("name", ["one_cycle", "warm_up_cosine"])
+def test_schedules_with_a_warm_up_rise_then_fall(name):
+    values = [SCHEDULES[name](step / 100) for step in range(101)]
     top = values.index(max(values))
     assert values[:top] == sorted(values[:top])
     assert values[top:] == sorted(values[top:], reverse=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-CONVOLUTIONS: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED: dict[int, type[nn.ConvTranspose2d] | type[nn.ConvTranspose3d]] = {
-    2: nn.ConvTranspose2d,
-    3: nn.ConvTranspose3d,
-}
-POOLS: dict[int, type[nn.AvgPool2d] | type[nn.AvgPool3d]] = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
+Layers = dict[int, Callable[..., nn.Module]]
+"""Dimensions → a layer of torch, whose sizes may be tuples of any length."""
+CONVOLUTIONS: Layers = {2: nn.Conv2d, 3: nn.Conv3d}
+TRANSPOSED: Layers = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+POOLS: Layers = {2: nn.AvgPool2d, 3: nn.AvgPool3d}
 NEGATIVE_SLOPE = 0.01
 
 
@@ -69,9 +68,9 @@ class ConvNormAct(nn.Module):
         self.conv = CONVOLUTIONS[dims](
             in_channels,
             out_channels,
-            tuple(kernel),  # type: ignore[arg-type]
-            stride=tuple(stride),  # type: ignore[arg-type]
-            padding=tuple(size // 2 for size in kernel),  # type: ignore[arg-type]
+            tuple(kernel),
+            stride=tuple(stride),
+            padding=tuple(size // 2 for size in kernel),
             bias=bias,
         )
         self.norm = InstanceNorm(out_channels)
@@ -127,7 +126,7 @@ class ResidualBlock(nn.Module):
         )
         skip: list[nn.Module] = []
         if any(step != 1 for step in stride):
-            skip.append(POOLS[dims](tuple(stride), tuple(stride)))  # type: ignore[arg-type]
+            skip.append(POOLS[dims](tuple(stride), tuple(stride)))
         if in_channels != out_channels:
             skip.append(
                 ConvNormAct(
@@ -176,9 +175,7 @@ class UNetDecoder(nn.Module):
         for level, convs in enumerate(num_convs):
             below, here = len(features) - 1 - level, len(features) - 2 - level
             stride = tuple(strides[below])
-            transposed.append(
-                TRANSPOSED[dims](features[below], features[here], stride, stride)  # type: ignore[arg-type]
-            )
+            transposed.append(TRANSPOSED[dims](features[below], features[here], stride, stride))
             stages.append(
                 conv_stage(
                     2 * features[here],
@@ -189,6 +186,8 @@ class UNetDecoder(nn.Module):
                 )
             )
             heads.append(CONVOLUTIONS[dims](features[here], out_channels, 1))
+        if not heads:  # of images too small to be pooled, whose only level is the finest
+            heads.append(CONVOLUTIONS[dims](features[0], out_channels, 1))
         self.transposed = nn.ModuleList(transposed)
         self.stages = nn.ModuleList(stages)
         self.heads = nn.ModuleList(heads)
@@ -200,6 +199,8 @@ class UNetDecoder(nn.Module):
         is emptied, so that what is large is not kept longer than needed.
         """
         x = skips.pop()
+        if not self.stages:
+            return (self.heads[0](x),)
         logits: list[Tensor] = []
         finest = len(self.stages) - 1
         for level, (up, stage, head) in enumerate(

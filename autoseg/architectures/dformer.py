@@ -111,7 +111,7 @@ class DFormer(nn.Module):
         super().__init__()
         dims, features, token = spec.dimensions, spec.features, tuple(spec.strides[0])
         levels = len(features)
-        self.embed = CONVOLUTIONS[dims](in_channels, features[0], token, stride=token)  # type: ignore[arg-type]
+        self.embed = CONVOLUTIONS[dims](in_channels, features[0], token, stride=token)
         self.embed_norm = nn.LayerNorm(features[0])
 
         def stage(level: int) -> Stage:

@@ -34,7 +34,7 @@ class Fusion(nn.Module):
         )
         self.head = CONVOLUTIONS[spec.dimensions](spec.features[0], out_channels, 1)
         init_convolutions(self)
-        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(next(self.head.parameters()))
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Maps probabilities [b, paths * outputs, *space] to logits of the finest level."""

@@ -109,7 +109,7 @@ class Primus(nn.Module):
         super().__init__()
         channels, token = spec.features[0], tuple(spec.strides[0])
         self.heads = spec.heads[0]
-        self.embed = CONVOLUTIONS[spec.dimensions](in_channels, channels, token, stride=token)  # type: ignore[arg-type]
+        self.embed = CONVOLUTIONS[spec.dimensions](in_channels, channels, token, stride=token)
         self.blocks = nn.ModuleList(
             Block(channels, spec.heads[0]) for _ in range(spec.encoder_blocks[0])
         )
@@ -144,8 +144,8 @@ def _decoder(channels: int, out_channels: int, token: Sequence[int]) -> list[nn.
         # Axes with smaller tokens are done later.
         step = tuple(2 if size >= 2 ** (count - level) else 1 for size in token)
         if level == count - 1 or count == 0:
-            layers.append(transposed(width, out_channels, step, step))  # type: ignore[arg-type]
+            layers.append(transposed(width, out_channels, step, step))
         else:
-            layers.append(transposed(width, widths[level + 1], step, step))  # type: ignore[arg-type]
+            layers.append(transposed(width, widths[level + 1], step, step))
             layers += [ChannelNorm(widths[level + 1]), nn.GELU()]
     return layers

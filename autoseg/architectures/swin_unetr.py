@@ -115,7 +115,7 @@ class UpBlock(nn.Module):
     ) -> None:
         super().__init__()
         step = tuple(stride)
-        self.up = TRANSPOSED[len(step)](in_channels, out_channels, step, step, bias=False)  # type: ignore[arg-type]
+        self.up = TRANSPOSED[len(step)](in_channels, out_channels, step, step, bias=False)
         self.block = _residual(2 * out_channels, out_channels, kernel)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
@@ -149,7 +149,7 @@ class SwinUNETR(nn.Module):
         super().__init__()
         dims, levels = spec.dimensions, len(spec.features)
         features, step = spec.features, tuple(spec.strides[1])
-        self.embed = CONVOLUTIONS[dims](in_channels, features[1], step, stride=step)  # type: ignore[arg-type]
+        self.embed = CONVOLUTIONS[dims](in_channels, features[1], step, stride=step)
         self.stages = nn.ModuleList(
             nn.Sequential(
                 *(

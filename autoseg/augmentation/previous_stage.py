@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cc3d
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -17,21 +16,26 @@ MAX_REMOVED_SHARE = 0.15
 """Components that cover more of the patch than this stay."""
 
 
-def disturb(rng: np.random.Generator, masks: Masks) -> Masks:
+def disturb(rng: np.random.Generator, masks: Masks, *, class_probability: float = 1.0) -> Masks:
     """Applies nnU-Net's augmentation of one-hot labels.
 
     Args:
         rng: Source of all randomness.
         masks: [classes, *space], changed in place.
+        class_probability: Share of the classes that change in a sample that does.
 
     Returns:
         The masks: each was dilated, eroded, opened or closed with a ball of 1 to 8 voxels (p 0.4),
         voxels that a class gained were taken from the others, and a component of each class may
         have been removed (p 0.2).
     """
+
+    def chosen() -> bool:
+        return class_probability == 1 or rng.random() < class_probability
+
     if rng.random() < MORPHOLOGY:
         for index in rng.permutation(len(masks)):
-            if not masks[index].any():
+            if not masks[index].any() or not chosen():
                 continue
             operation = OPERATIONS[int(rng.integers(len(OPERATIONS)))]
             changed = operation(masks[index], float(rng.integers(1, MAX_RADIUS + 1)))
@@ -39,7 +43,7 @@ def disturb(rng: np.random.Generator, masks: Masks) -> Masks:
             masks[:, gained] = False
             masks[index] = changed
     if rng.random() < REMOVAL:
-        for mask in masks:
+        for mask in filter(lambda _: chosen(), masks):
             _remove_component(rng, mask)
     return masks
 
@@ -75,12 +79,11 @@ OPERATIONS = (dilate, erode, opened, closed)
 
 
 def _remove_component(rng: np.random.Generator, mask: Masks) -> None:
-    components, count = cc3d.connected_components(
-        mask, connectivity=26 if mask.ndim == 3 else 8, return_N=True
-    )
-    if count == 0:
-        return
-    sizes = np.bincount(components.ravel(), minlength=count + 1)[1:]
-    small = np.flatnonzero(sizes < MAX_REMOVED_SHARE * mask.size)
-    if len(small):
-        mask[components == 1 + small[int(rng.integers(len(small)))]] = False
+    from acvl_utils.morphology.morphology_helper import cc3d_label_with_component_sizes
+
+    # Of truth values cc3d reads 2D ones wrongly: background gets numbers, too.
+    values = np.ascontiguousarray(mask).view(np.uint8)
+    components, sizes = cc3d_label_with_component_sizes(values, 26 if mask.ndim == 3 else 8)
+    small = [number for number, size in sizes.items() if size < MAX_REMOVED_SHARE * mask.size]
+    if small:
+        mask[components == small[int(rng.integers(len(small)))]] = False

@@ -10,25 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from autoseg.augmentation.rotation import angle_limit, is_flat
+
 Matrix = npt.NDArray[np.float64]
-ANISOTROPY = 3
-"""A patch is anisotropic where its longest axis exceeds its first by more than this."""
 
 
-def is_flat(patch_size: Sequence[int]) -> bool:
-    """Whether a patch is anisotropic, so that it is only transformed in its plane."""
-    return len(patch_size) == 3 and max(patch_size) / patch_size[0] > ANISOTROPY
-
-
-def draw_matrix(
-    rng: np.random.Generator, patch_size: Sequence[int], *, wide: bool = True
-) -> Matrix | None:
+def draw_matrix(rng: np.random.Generator, patch_size: Sequence[int]) -> Matrix | None:
     """Draws rotation (p 0.2) and scaling (p 0.2) with nnU-Net's ranges.
 
     Args:
         rng: Source of all randomness.
         patch_size: Voxels per axis, two or three axes.
-        wide: False draws angles up to 15° only: for data whose layout is consistent.
 
     Returns:
         Matrix that maps offsets from the patch's centre to offsets in the source, in voxels and
@@ -37,7 +29,7 @@ def draw_matrix(
     rotate, scale = rng.random() < 0.2, rng.random() < 0.2
     flat = is_flat(patch_size)
     plane = tuple(patch_size[1:]) if flat else tuple(patch_size)
-    limit = _angle_limit(plane, flat, wide)
+    limit = angle_limit(patch_size)
     matrix = np.eye(len(plane))
     if rotate:
         pairs = [(0, 1)] if len(plane) == 2 else [(0, 1), (0, 2), (1, 2)]
@@ -54,15 +46,6 @@ def draw_matrix(
         full[1:, 1:] = matrix
         return full
     return matrix
-
-
-def _angle_limit(plane: tuple[int, ...], flat: bool, wide: bool) -> float:
-    if not wide:
-        return float(np.deg2rad(15))
-    if len(plane) == 3:
-        return float(np.deg2rad(30))
-    elongated = max(plane) / min(plane) > 1.5
-    return float(np.deg2rad(15 if elongated and not flat else 180))
 
 
 def _rotation(dims: int, first: int, second: int, angle: float) -> Matrix:

@@ -38,4 +38,4 @@ def main(argv: list[str] | None = None) -> int:
         )
         show_result(folder / "workspace", summaries)
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.SAME)

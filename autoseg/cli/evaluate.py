@@ -3,27 +3,54 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from autoseg.cli import shell
+
+if TYPE_CHECKING:
+    from evaluation import Summary
+
+COLUMNS = 7
+"""Metrics that a terminal has room for."""
 
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = _parser()
-    arguments = parser.parse_args(argv)
+    arguments = _with_folders(parser.parse_args(argv))
     if arguments.list_metrics or arguments.list_profiles:
         return shell.execute(lambda: _list(arguments))
     if arguments.reference is None or not arguments.prediction:
-        parser.error("the following arguments are required: REFERENCE, PREDICTION")
+        parser.error(
+            "the following arguments are required: REFERENCE, PREDICTION. Put them first, or -- "
+            "between them and an option that takes several values"
+        )
     return shell.execute(lambda: _evaluate(arguments))
+
+
+def _with_folders(arguments: argparse.Namespace) -> argparse.Namespace:
+    """Gives back the folders that an option of several values has swallowed."""
+    for option in (arguments.metrics, arguments.tolerance):
+        swallowed: list[str] = []
+        while option and not arguments.prediction and _is_place(option[-1]):
+            swallowed.insert(0, option.pop())
+        if swallowed:
+            places = [*([arguments.reference] if arguments.reference else []), *swallowed]
+            arguments.reference, arguments.prediction = places[0], places[1:]
+    return arguments
+
+
+def _is_place(text: str) -> bool:
+    return Path(text).exists() or text in ("majority", "staple")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = shell.parser(
         "evaluate",
         "Score label maps against references; files belong together by name.",
-        "autoseg_evaluate labelsTr predictions --labels dataset.json -o scores",
+        "autoseg_evaluate labelsTr predictions --labels dataset.json -o scores\n"
+        "  autoseg_evaluate staple predictions --raters ratersTr --metrics dice_per_rater ged crps",
     )
     parser.add_argument(
         "reference",
@@ -77,7 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         help="part lesions by size",
     )
     parser.add_argument(
-        "--raters", nargs="+", default=[], metavar="DIR", help="one folder per rater"
+        "--raters",
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="one folder per rater, or the one that holds them",
     )
     parser.add_argument(
         "--probabilities", nargs="+", default=[], metavar="DIR", help="one folder per PREDICTION"
@@ -99,15 +130,13 @@ def _list(arguments: argparse.Namespace) -> None:
         width = max(len(name) for name in METRICS)
         shell.show(
             [
-                f"{name:<{width}}  {configuration.title} ({configuration.needs})"
-                for name, configuration in METRICS.items()
+                f"{name:<{width}}  {metric.title} ({metric.needs})"
+                for name, metric in METRICS.items()
             ]
         )
     if arguments.list_profiles:
         width = max(len(name) for name in PROFILES)
-        shell.show(
-            [f"{name:<{width}}  {configuration.title}" for name, configuration in PROFILES.items()]
-        )
+        shell.show([f"{name:<{width}}  {profile.title}" for name, profile in PROFILES.items()])
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -144,16 +173,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
     )
     for method in summary.methods:
-        shell.show([*([f"{method}:"] if method else []), summary.table(method)])
+        shell.show([*([f"{method}:"] if method else []), *_tables(summary, method, arguments)])
     for title, names in (
         ("predictions are missing and count as worst", summary.missing),
         ("predictions have no reference", summary.surplus),
     ):
         if names:
             shell.show([f"{len(names)} {title}: {', '.join(names[:5])}."])
-    shell.show([f"note: {note}" for note in summary.notes])
+    shell.show([f"note: {note}" for note in dict.fromkeys(summary.notes)])
     if arguments.output:
         shell.show([f"Everything is in {arguments.output}."])
+
+
+def _tables(summary: Summary, method: str, arguments: argparse.Namespace) -> list[str]:
+    """Means per class: of all metrics that were asked for by name, else of the first ones."""
+    if not arguments.metrics:
+        return [summary.table(method)]
+    names = [name for name in summary.metrics if summary.labels_of(name, method)]
+    return [
+        summary.table(method, names[first : first + COLUMNS])
+        for first in range(0, len(names), COLUMNS)
+    ]
 
 
 def _tolerances(texts: list[str]) -> tuple[float, dict[str, float]]:

@@ -43,23 +43,13 @@ def main(argv: list[str] | None = None) -> int:
         pipeline.plan(
             arguments.dataset,
             arguments.workspace,
-            configurations=arguments.configurations,
-            planner=arguments.planner,
-            network=arguments.network,
-            device=arguments.device,
-            memory=arguments.memory,
-            time_budget=arguments.time_budget,
-            folds=arguments.num_folds,
-            group_pattern=arguments.group_pattern,
-            groups=Path(arguments.groups) if arguments.groups else None,
-            seed=arguments.seed,
-            recipe=arguments.recipe,
             preprocess=not arguments.no_preprocess,
             workers=arguments.workers,
+            **shell.plan_options(arguments),
         )
         workspace = Path(arguments.workspace)
         shell.show(
             [f"The plan is in {workspace / 'plan.yaml'}, its reasons in {workspace / 'plan.md'}."]
         )
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.SAME)

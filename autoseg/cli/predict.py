@@ -31,7 +31,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--step", type=float, default=0.5, help="distance of tiles as a share of a tile"
     )
-    parser.add_argument("--resume", action="store_true", help="skip cases that are there")
+    parser.add_argument(
+        "--resume", action="store_true", help="skip cases whose files are all there"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files that are there")
     parser.add_argument(
         "--memory",
@@ -83,4 +85,4 @@ def main(argv: list[str] | None = None) -> int:
         shell.show([f"{len(report.written)} cases are in {arguments.output}{skipped}."])
         return 1 if report.failed else 0
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.RESUME)

@@ -48,22 +48,13 @@ def main(argv: list[str] | None = None) -> int:
             arguments.workspace,
             configuration=arguments.configuration,
             folds=arguments.folds,
-            planner=arguments.planner,
-            network=arguments.network,
-            device=arguments.device,
-            memory=arguments.memory,
-            time_budget=arguments.time_budget,
             epochs=arguments.epochs,
-            num_folds=arguments.num_folds,
-            group_pattern=arguments.group_pattern,
-            groups=Path(arguments.groups) if arguments.groups else None,
-            seed=arguments.seed,
-            recipe=arguments.recipe,
             workers=arguments.workers,
+            **shell.plan_options(arguments),
         )
         show_result(Path(arguments.workspace), summaries)
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.SAME)
 
 
 def show_result(workspace: Path, summaries: Mapping[Path, Summary | None]) -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import logging
+import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
 
 from autoseg.errors import AutosegError
+from autoseg.schema.plan_request import OPTION_NAMES, PlanOptions
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
+SAME = "the same command goes on"
+RESUME = "the same command with --resume goes on"
 
 
 def parser(name: str, description: str, example: str) -> argparse.ArgumentParser:
@@ -34,11 +43,9 @@ def add_device(to: argparse.ArgumentParser) -> None:
     )
 
 
-def add_workers(to: argparse.ArgumentParser, what: str) -> None:
+def add_workers(to: argparse.ArgumentParser, what: str, usual: str = "one per processor") -> None:
     """Adds --workers."""
-    to.add_argument(
-        "--workers", type=positive, metavar="N", help=f"{what} (default: one per processor)"
-    )
+    to.add_argument("--workers", type=positive, metavar="N", help=f"{what} (default: {usual})")
 
 
 def add_configuration(to: argparse.ArgumentParser) -> None:
@@ -78,6 +85,17 @@ def add_planning(to: argparse.ArgumentParser) -> None:
         "(autoseg_plan --list-recipes)",
     )
     to.add_argument("--seed", type=int, default=0, help="seed of everything random (default: 0)")
+    for part, example in (
+        ("loss", "dice_cross_entropy"),
+        ("augmentation", "standard"),
+        ("schedule", "poly"),
+    ):
+        to.add_argument(
+            f"--{part}",
+            metavar="NAME",
+            help=f"{part} by name, such as {example} or one of a plug-in "
+            "(default: the planner chooses)",
+        )
     add_workers(to, "processes")
 
 
@@ -90,6 +108,12 @@ def add_num_folds(to: argparse.ArgumentParser, *other_names: str) -> None:
         metavar="N",
         help="folds to make (default: 5, one per patient where there are fewer, or those given)",
     )
+
+
+def plan_options(arguments: argparse.Namespace) -> PlanOptions:
+    """The options of planning that a command has."""
+    given = {name: value for name, value in vars(arguments).items() if name in OPTION_NAMES}
+    return cast(PlanOptions, given)
 
 
 class ListRecipes(argparse.Action):
@@ -126,10 +150,18 @@ def fold(text: str) -> int | str:
         raise argparse.ArgumentTypeError(f"'{text}' is no fold: a number, or all") from None
 
 
-def execute(action: Callable[[], int | None]) -> int:
-    """Runs a command's action; what a user did wrong becomes lines on stderr and an exit code."""
+def execute(action: Callable[[], int | None], *, goes_on: str = "") -> int:
+    """Runs a command's action; what a user did wrong becomes lines on stderr and an exit code.
+
+    Args:
+        action: The command; returns its exit code, None for 0.
+        goes_on: What an interrupted user is told, such as "the same command goes on".
+    """
     from autoseg.runlog import ConsoleHandler
 
+    _prepare_streams()
+    # Programs that are started from here import nothing from the working directory.
+    os.environ.setdefault("PYTHONSAFEPATH", "1")
     handler = ConsoleHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("autoseg")
@@ -137,20 +169,72 @@ def execute(action: Callable[[], int | None]) -> int:
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
-        return action() or 0
+        with _terminated_as_interrupted():
+            code = action() or 0
+        sys.stdout.flush()
+        return code
     except _users_faults() as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        complain(str(error))
         return getattr(error, "exit_code", 1)
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on", file=sys.stderr)
-        return INTERRUPTED
-    except (PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-        print(f"error: {error.filename}: {error.strerror}.", file=sys.stderr)
+    except KeyboardInterrupt as interruption:
+        complain(f"interrupted{goes_on and '; ' + goes_on}", prefix="")
+        return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for what is printed at exit
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        complain(f"{where}{error.strerror or error}.")
         return 1
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which cleans up as Ctrl-C does."""
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    def end(*_: object) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _prepare_streams() -> None:
+    """Makes output possible on terminals of any encoding, and where it was closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def complain(text: str, *, prefix: str = "error: ") -> None:
+    """Prints a message on stderr, a line each; control characters of names are made visible."""
+    for line in text.splitlines():
+        with contextlib.suppress(OSError):  # stderr was closed
+            print(f"{prefix}{printable(line)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    """Text without control characters, which could change or forge a terminal's lines."""
+    return "".join(
+        letter
+        if letter.isprintable() or letter == "\t"
+        else letter.encode("unicode_escape").decode()
+        for letter in text
+    )
 
 
 def _users_faults() -> tuple[type[Exception], ...]:
@@ -161,5 +245,6 @@ def _users_faults() -> tuple[type[Exception], ...]:
 
 def show(lines: Sequence[str]) -> None:
     """Prints a command's result on stdout."""
-    for line in lines:
-        print(line)
+    for text in lines:
+        for line in text.split("\n"):
+            print(printable(line))

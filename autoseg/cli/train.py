@@ -25,7 +25,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--time-budget", metavar="10m", help="time of the training")
     parser.add_argument("--epochs", type=shell.positive, metavar="N", help="fixed number of epochs")
     shell.add_device(parser)
-    shell.add_workers(parser, "threads that make batches")
+    shell.add_workers(
+        parser, "threads or processes that make batches", "none on a CPU, up to 8 beside a GPU"
+    )
     arguments = parser.parse_args(argv)
 
     def action() -> None:
@@ -48,4 +50,4 @@ def main(argv: list[str] | None = None) -> int:
         run = Workspace(Path(arguments.workspace)).run(arguments.configuration, arguments.fold)
         shell.show([f"The model is {run.final}."])
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.RESUME)

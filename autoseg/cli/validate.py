@@ -35,4 +35,4 @@ def main(argv: list[str] | None = None) -> int:
         run = Workspace(Path(arguments.workspace)).run(arguments.configuration, arguments.fold)
         shell.show([summary.table(), f"Everything is in {run.validation}."])
 
-    return shell.execute(action)
+    return shell.execute(action, goes_on=shell.SAME)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,8 +11,9 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg.architectures import HasHead, build_network
-from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
-from autoseg.errors import ImageError
+from autoseg.costs.machine import PROCESS_BYTES, free_memory_bytes
+from autoseg.costs.tracing import LiveBytes
+from autoseg.errors import ImageError, InputError
 from autoseg.precision import memory_format
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import Configuration
@@ -62,12 +65,43 @@ def left_for_sums(device: torch.device, memory_bytes: int | None, forward: int) 
         memory_bytes: What the process may take; None: most of what is free.
         forward: What a pass through the network takes.
     """
+    free = int(free_memory_bytes(str(device)) * FREE_SHARE)
     if device.type == "cuda":
-        free = int(torch.cuda.mem_get_info(device)[0] * FREE_SHARE)
         return (free if memory_bytes is None else min(free, memory_bytes)) - forward
     if memory_bytes is None:
-        return int(_free_bytes() * FREE_SHARE) - forward
+        return free - forward
     return memory_bytes - _resident_bytes() - forward - ELSE_BYTES
+
+
+def check_model(device: torch.device, memory_bytes: int | None, forward: int) -> None:
+    """Refuses a model that does not fit the memory, whatever the images, before one is read.
+
+    Args:
+        device: Where it predicts.
+        memory_bytes: What the process may take, or None.
+        forward: What a pass through the network takes.
+
+    Raises:
+        InputError: It does not.
+    """
+    if memory_bytes is None:
+        return
+    left = left_for_sums(device, memory_bytes, forward)
+    if left <= 0:
+        raise InputError(
+            f"This model needs more than {(memory_bytes - left) / 2**30:.1f} GB to predict, "
+            f"--memory allows {memory_bytes / 2**30:.1f} GB. Give more."
+        )
+
+
+def preprocessing_bytes(shape: Sequence[int], channels: int) -> int:
+    """Memory that reading and preprocessing an image takes while it lasts.
+
+    Args:
+        shape: Voxels (z, y, x).
+        channels: Channels of the image.
+    """
+    return 4 * COPIES * channels * math.prod(shape)
 
 
 def check_image(name: str, geometry: Geometry, channels: int, memory_bytes: int | None) -> None:
@@ -79,7 +113,7 @@ def check_image(name: str, geometry: Geometry, channels: int, memory_bytes: int 
     if memory_bytes is None:
         return
     depth, height, width = geometry.shape
-    need = PROCESS_BYTES["cpu"] + 4 * COPIES * channels * depth * height * width
+    need = PROCESS_BYTES["cpu"] + preprocessing_bytes(geometry.shape, channels)
     if need > memory_bytes:
         raise ImageError(
             f"{name}: preprocessing {depth}×{height}×{width} voxels takes about "
@@ -94,13 +128,3 @@ def _resident_bytes() -> int:
     except (OSError, ValueError, IndexError):
         return PROCESS_BYTES["cpu"]
     return pages * 4096
-
-
-def _free_bytes() -> int:
-    """Memory that the machine has left; much where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        values = dict(line.split(":", 1) for line in lines)
-        return int(values["MemAvailable"].split()[0]) * 1024
-    except (OSError, ValueError, KeyError):
-        return 2**40

@@ -7,11 +7,17 @@ import time
 import torch
 
 from autoseg.architectures import build_network
-from autoseg.losses import LOSSES
+from autoseg.costs.batch_shapes import batch_shapes
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.optimiser import build_optimiser
 from autoseg.precision import Precision, memory_format
 from autoseg.schema.plan import Configuration
+
+MAX_REPEATS = 10
+ENOUGH_S = 1.0
+"""Quick steps are timed more often, so many times or so long: a machine that is busy now and then
+leaves some of them alone."""
 
 
 def measure_step_s(
@@ -22,7 +28,7 @@ def measure_step_s(
     Args:
         configuration: Network, patch and batch.
         device: cpu, cuda or mps.
-        repeats: Steps that are timed after one that warms up.
+        repeats: Steps that are timed at least, after one that warms up.
         limit_s: No further step is begun after this time.
 
     Returns:
@@ -35,15 +41,10 @@ def measure_step_s(
         target_device, memory_format=layout
     )  # type: ignore[call-overload]
     optimiser = build_optimiser(network, configuration.training)
-    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    loss = DeepSupervision(build_loss(configuration.training))
     precision = Precision(target_device)
     image = torch.randn(shape, device=target_device).contiguous(memory_format=layout)
-    channels = configuration.labels.num_outputs
-    spatial = (shape[0], *shape[2:])
-    if configuration.labels.has_regions:
-        target = torch.randint(0, 2, (shape[0], channels, *shape[2:]), device=target_device)
-    else:
-        target = torch.randint(0, channels, spatial, device=target_device)
+    target, valid_mask = batch_shapes(configuration).blank(target_device)
     begun = time.perf_counter()
     times: list[float] = []
 
@@ -51,12 +52,18 @@ def measure_step_s(
         before = time.perf_counter()
         optimiser.zero_grad(set_to_none=True)
         with precision.autocast():
-            value = loss(network(image), target, None)
+            value = loss(network(image), target, valid_mask)
         precision.step(value, optimiser, network, 12.0)
         float(value.detach())  # waits for the device
         return time.perf_counter() - before
 
+    def goes_on() -> bool:
+        spent = time.perf_counter() - begun
+        if len(times) < repeats:
+            return spent < limit_s
+        return len(times) < MAX_REPEATS and spent < min(ENOUGH_S, limit_s)
+
     warm_up = one_step()
-    while len(times) < repeats and time.perf_counter() - begun < limit_s:
+    while goes_on():
         times.append(one_step())
     return min(times, default=warm_up)

@@ -9,9 +9,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-PROCESS_BYTES = {"cpu": 470 * 2**20, "cuda": 600 * 2**20, "mps": 600 * 2**20}
-"""The interpreter with torch, our libraries and batches; on a GPU its context and scratch."""
-
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the bytes of all tensors that are alive; use it within a FakeTensorMode.

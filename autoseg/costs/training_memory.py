@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from autoseg.architectures import build_network
-from autoseg.costs.tracing import PROCESS_BYTES, LiveBytes
-from autoseg.losses import LOSSES
+from autoseg.costs.batch_shapes import batch_shapes
+from autoseg.costs.machine import PROCESS_BYTES
+from autoseg.costs.tracing import LiveBytes
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.precision import memory_format
-from autoseg.preprocessing.store import CACHE_BYTES, SMALL_BYTES
+from autoseg.preprocessing.store import SMALL_BYTES
 from autoseg.schema.plan import Configuration
 
 SLACK_PER_PARAMETER = 1.6
@@ -23,23 +25,35 @@ of small activations (large ones go back at once), whichever is more (measured o
 MOMENTS = {"sgd": 1, "adamw": 2}
 
 
-def training_footprint(configuration: Configuration, device: str, cases: Sequence[int] = ()) -> int:
+def training_footprint(configuration: Configuration, device: str) -> int:
     """Bytes of the process that trains a configuration: resident memory, or the GPU's.
+
+    Cases that stay in memory come on top, see `cached_bytes`.
 
     Args:
         configuration: Network, patch, batch and optimiser.
         device: cpu, cuda or mps.
-        cases: Size of every preprocessed case; small ones stay in memory on the CPU's side.
     """
     parameters, peak = trace_step(configuration, device)
     plan = configuration.training
     copies = MOMENTS[plan.optimiser] + (1 if plan.weight_average else 0)
     total = PROCESS_BYTES[device] + peak + int(parameters * copies)
     if device == "cpu":
-        cached = sum(size for size in cases if size <= SMALL_BYTES)
         slack = min(SLACK_PER_ACTIVATION * peak, MAX_ACTIVATION_SLACK)
-        total += int(max(slack, SLACK_PER_PARAMETER * parameters)) + min(cached, CACHE_BYTES)
+        total += int(max(slack, SLACK_PER_PARAMETER * parameters))
     return total
+
+
+def cached_bytes(cases: Iterable[int], stages: Iterable[int], limit: int) -> int:
+    """Memory of preprocessed cases that stay in memory.
+
+    Args:
+        cases: Size of every case; only small ones are kept.
+        stages: Size of what earlier stages predict for every case.
+        limit: What cases may take; the predictions may take half of it on top.
+    """
+    small = sum(size for size in cases if size <= SMALL_BYTES)
+    return min(small, limit) + min(sum(stages), limit // 2)
 
 
 def count_parameters(configuration: Configuration) -> int:
@@ -60,7 +74,8 @@ def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
     """
     outputs = configuration.labels.num_outputs
     batch, patch = configuration.batch_size, configuration.patch_size
-    loss = DeepSupervision(LOSSES[configuration.training.loss](batch_dice=True))
+    loss = DeepSupervision(build_loss(configuration.training))
+    shapes = batch_shapes(configuration)
     # Traced as on a CPU, whose kernels are known everywhere, in the device's number format.
     layout = memory_format(torch.device("cpu"), configuration.dimensions)
     half = device == "cuda"
@@ -69,12 +84,7 @@ def trace_step(configuration: Configuration, device: str) -> tuple[int, int]:
         parameters = sum(item.numel() * item.element_size() for item in network.parameters())
         image = torch.empty(batch, configuration.in_channels, *patch)
         image = image.contiguous(memory_format=layout)
-        if configuration.labels.has_regions:
-            target = torch.zeros(batch, outputs, *patch, dtype=torch.bool)
-        else:
-            target = torch.zeros(batch, *patch, dtype=torch.int64)
-        ignore = configuration.labels.ignore_index is not None
-        mask = torch.ones(batch, *patch, dtype=torch.bool) if ignore else None
+        target, mask = shapes.blank(torch.device("cpu"))
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             logits = network(image)
             if not configuration.training.deep_supervision:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,14 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.errors import ImageError
-from autoseg.images import nifti_faults
-from autoseg.images.files import Array, is_natural, read_image, voxel_volume_ml
+from autoseg.images.faults import grid_faults, image_faults, image_warnings
+from autoseg.images.files import (
+    Array,
+    is_natural,
+    read_image,
+    read_label_map,
+    voxel_volume_ml,
+)
 from autoseg.preprocessing.crop import nonzero_box, slices
 from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
-from autoseg.schema.geometry import Geometry, geometry_differences
+from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 NUM_QUANTILES = 2000
 """Foreground intensities per case that the statistics over all cases see."""
@@ -53,9 +59,11 @@ class Examination:
         foreground: Per channel; empty where the case has no foreground.
         errors: Faults, each with its file.
         warnings: Oddities, each with its file.
+        is_constant: All voxels have one value.
     """
 
     record: CaseRecord | None = None
+    is_constant: bool = False
     foreground: list[Foreground] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -82,22 +90,23 @@ class Examine:
             return found
         encoded = [item for item in maps if item is not None]
         image = np.concatenate([array for _, array, _ in images])
-        labels = majority(encoded, len(self.labels.known_values)) if encoded else None
+        found.is_constant = bool(image.min() == image.max())
+        labels = majority(encoded, self.labels) if encoded else None
         if labels is not None:
             _measure(found, image, labels, images[0][2], self.labels)
         return found
 
     def _read_images(self, case: Case, found: Examination) -> list[tuple[Path, Array, Geometry]]:
         images: list[tuple[Path, Array, Geometry]] = []
+        wanted = len(self.channel_names) if len(case.images) == 1 else 1
         for path in case.images:
             try:
-                array, geometry = read_image(path)
+                array, geometry = read_image(path, num_channels=wanted)
             except ImageError as error:
                 found.errors.append(str(error))
                 continue
-            hidden = nifti_faults.hidden_faults(path) if nifti_faults.is_nifti(path) else []
-            seen = _image_faults(array, geometry)
-            found.errors.extend(f"{path}: {fault}" for fault in dict.fromkeys([*hidden, *seen]))
+            found.errors.extend(image_faults(array, geometry, path))
+            found.warnings.extend(image_warnings(array, geometry, path))
             if images:
                 found.errors.extend(_geometry_faults(path, geometry, *images[0][::2]))
             images.append((path, array, geometry))
@@ -109,16 +118,13 @@ class Examine:
                     f"dataset.json names {len(self.channel_names)} "
                     f"({', '.join(self.channel_names)})."
                 )
-        for path, array, _ in images:
-            if array.size and array.min() == array.max() != 0:
-                found.warnings.append(f"{path}: all voxels have the value {array.flat[0]}.")
         return images
 
     def _read_labels(
         self, path: Path, images: list[tuple[Path, Array, Geometry]], found: Examination
     ) -> npt.NDArray[np.integer] | None:
         try:
-            array, geometry = read_image(path)
+            array, geometry = read_label_map(path)
         except ImageError as error:
             found.errors.append(str(error))
             return None
@@ -128,16 +134,14 @@ class Examine:
             found.errors.append(f"{path}: a label map has one channel, this has {array.shape[0]}.")
             return None
         if array.dtype.kind == "f":
-            hidden = nifti_faults.hidden_faults(path) if nifti_faults.is_nifti(path) else []
-            if hidden or not np.isfinite(array).all():
-                reason = hidden[0] if hidden else "holds NaN or infinity; labels are integers."
-                found.errors.append(f"{path}: {reason}")
+            if not np.isfinite(array).all():
+                found.errors.append(f"{path}: holds NaN or infinity; labels are integers.")
                 return None
             rounded = np.rint(array)
             odd = array[rounded != array]
             if odd.size:
                 found.errors.append(
-                    f"{path}: holds the value {odd.flat[0]:g}; labels are integers. "
+                    f"{path}: holds the value {float(odd.flat[0]):.9g}; labels are integers. "
                     "Export the label map without interpolation."
                 )
                 return None
@@ -155,33 +159,12 @@ class Examine:
             return None
 
 
-def _image_faults(array: Array, geometry: Geometry) -> Iterator[str]:
-    if array.size == 0:
-        yield "is empty (no voxels)."
-        return
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        count = int((~np.isfinite(array)).sum())
-        yield f"holds NaN or infinity in {count} voxels. Replace them before planning."
-    elif array.dtype.kind == "c":
-        yield "holds complex numbers."
-    elif not array.any():
-        yield "is empty (all voxels are 0). Remove the case or export it again."
-    if min(geometry.spacing_mm) <= 0:
-        yield f"spacing {geometry.spacing_mm} mm is not positive. Correct the header."
-
-
 def _geometry_faults(
     path: Path, geometry: Geometry, first_path: Path, first: Geometry
-) -> Iterator[str]:
+) -> list[str]:
     """What differs between a file and the first image of its case."""
-    differences = geometry_differences(first, geometry)
-    if is_natural("." + path.name.rsplit(".", 1)[-1]):
-        differences = [item for item in differences if item.startswith("shape")]
-    if differences:
-        yield (
-            f"{path}: geometry differs from {first_path.name}: {'; '.join(differences)}. "
-            "Resample or re-export the file, or remove the case."
-        )
+    is_picture = is_natural(path.suffix)
+    return grid_faults(path, geometry, first_path, first, shape_only=is_picture)
 
 
 def _measure(
@@ -244,7 +227,7 @@ def _label_records(
         )
         / np.maximum(voxels, 1)[:, None]
     )
-    axes, flips = geometry.to_canonical()
+    axes, flips = geometry.turn_to("LPS")
     sizes = _component_sizes(labels, num_labels)
     records = {}
     for index, raw in enumerate(scheme.foreground_values, start=1):
@@ -261,8 +244,8 @@ def _label_records(
             volume_ml=float(voxels[index] * voxel_ml),
             components=len(parts),
             component_ml=(float(parts.min()), float(np.median(parts)), float(parts.max())),
-            centroid=tuple(float(value) for value in centroid),  # type: ignore[arg-type]
-            centroid_lps=tuple(float(value) for value in canonical),  # type: ignore[arg-type]
+            centroid=triple(float(value) for value in centroid),
+            centroid_lps=triple(float(value) for value in canonical),
         )
     return records
 

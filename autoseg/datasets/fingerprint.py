@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable, Sequence
-from itertools import combinations
 
 import numpy as np
 
 from autoseg.datasets.examination import Examination, Examine, Foreground
+from autoseg.datasets.groups import find_groups
 from autoseg.errors import DatasetError
 from autoseg.parallel import map_unordered
 from autoseg.schema.dataset import Case, Dataset
@@ -17,10 +17,6 @@ from autoseg.schema.fingerprint import CaseRecord, Fingerprint
 from autoseg.schema.plan import IntensityStatistics
 
 logger = logging.getLogger(__name__)
-
-MIN_CASES_FOR_LAYOUT = 4
-MIN_SHIFT = 0.02
-"""Share of the crop by which two labels must lie apart for their order to mean something."""
 
 
 def make_fingerprint(
@@ -53,13 +49,12 @@ def make_fingerprint(
     ordered = {case.identifier: found[case.identifier] for case in dataset.cases}
     faults = [
         *errors,
-        *(fault for configuration in ordered.values() for fault in configuration.errors),
+        *(fault for examined in ordered.values() for fault in examined.errors),
     ]
-    faults += _duplicates(dataset.cases, ordered)
+    duplicates, repeated = _duplicates(dataset.cases, ordered)
+    faults += duplicates
     records = {
-        name: configuration.record
-        for name, configuration in ordered.items()
-        if configuration.record is not None
+        name: examined.record for name, examined in ordered.items() if examined.record is not None
     }
     if not faults and not any(record.labels for record in records.values()):
         faults.append(f"{dataset.root}: no case has any foreground; there is nothing to learn.")
@@ -67,16 +62,14 @@ def make_fingerprint(
         raise DatasetError(faults)
     notes = [
         *warnings,
-        *(note for configuration in ordered.values() for note in configuration.warnings),
+        *(note for examined in ordered.values() for note in examined.warnings),
     ]
-    notes += _oddities(dataset, records)
+    notes += [*repeated, *_oddities(dataset, records)]
     for note in notes:
         logger.warning(note)
     return Fingerprint(
         cases=records,
-        intensities=_intensities(
-            [configuration.foreground for configuration in ordered.values()], dataset
-        ),
+        intensities=_intensities([examined.foreground for examined in ordered.values()], dataset),
         relative_size_after_crop=float(
             np.median(
                 [
@@ -86,8 +79,6 @@ def make_fingerprint(
             )
         ),
         class_frequencies=_frequencies(dataset, records.values()),
-        layout=_layout(records.values(), canonical=False),
-        layout_lps=_layout(records.values(), canonical=True),
         warnings=tuple(notes),
         signature=signature(dataset),
     )
@@ -108,20 +99,30 @@ def _file_size(case: Case) -> int:
     return sum(path.stat().st_size for path in case.images if path.exists())
 
 
-def _duplicates(cases: Iterable[Case], found: dict[str, Examination]) -> list[str]:
+def _duplicates(
+    cases: Sequence[Case], found: dict[str, Examination]
+) -> tuple[list[str], list[str]]:
+    """Faults and notes of images that are there twice.
+
+    The same image in two patients would be learnt from and validated on; within one it is only
+    odd. Images of one value (black frames) tell nothing and are no duplicates.
+    """
+    groups = find_groups([case.identifier for case in cases], pattern=None, table=None).groups
     first: dict[str, Case] = {}
-    faults = []
+    faults, notes = [], []
     for case in cases:
         record = found[case.identifier].record
-        if record is None:
+        if record is None or found[case.identifier].is_constant:
             continue
         other = first.setdefault(record.digest, case)
-        if other is not case:
-            faults.append(
-                f"{case.images[0]}: duplicate case: the same voxels as {other.images[0].name}. "
-                "Remove one, or folds would train on what they validate on."
-            )
-    return faults
+        if other is case:
+            continue
+        told = f"{case.images[0]}: duplicate case: the same voxels as {other.images[0].name}."
+        if groups[case.identifier] == groups[other.identifier]:
+            notes.append(told)
+        else:
+            faults.append(f"{told} Remove one, or folds would train on what they validate on.")
+    return faults, notes
 
 
 def _oddities(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
@@ -180,37 +181,3 @@ def _frequencies(dataset: Dataset, records: Iterable[CaseRecord]) -> dict[str, f
         / total
         for value in dataset.labels.foreground_values
     }
-
-
-def _layout(records: Iterable[CaseRecord], *, canonical: bool) -> tuple[float, float, float]:
-    """For each axis the share of cases in which the most consistently ordered pair is in order.
-
-    1 means that some pair of labels has the same order along this axis in every case, as left and
-    right organs have; 0 that there is no pair to tell.
-    """
-    by_case = [
-        {
-            value: configuration.centroid_lps if canonical else configuration.centroid
-            for value, configuration in record.labels.items()
-        }
-        for record in records
-    ]
-    values = sorted({value for labels in by_case for value in labels})
-    best = [0.0, 0.0, 0.0]
-    for first, second in combinations(values, 2):
-        shifts = np.array(
-            [
-                np.subtract(labels[first], labels[second])
-                for labels in by_case
-                if first in labels and second in labels
-            ]
-        )
-        if len(shifts) < MIN_CASES_FOR_LAYOUT:
-            continue
-        clear = np.abs(shifts).mean(axis=0) >= MIN_SHIFT
-        agreement = np.maximum((shifts > 0).mean(axis=0), (shifts < 0).mean(axis=0))
-        best = [
-            max(have, float(share)) if is_clear else have
-            for have, share, is_clear in zip(best, agreement, clear, strict=True)
-        ]
-    return best[0], best[1], best[2]

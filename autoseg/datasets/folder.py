@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from autoseg.datasets.file_names import group_channels, strip_ending
+from autoseg.datasets.file_names import is_utf8, shown, sort_names, split_channel, strip_ending
 from autoseg.datasets.label_table import read_labels
 from autoseg.errors import DatasetError
 from autoseg.images.files import FILE_ENDINGS
 from autoseg.schema.dataset import Case, Dataset
-from autoseg.schema.labels import LabelScheme
 
 DESCRIPTION = "dataset.json"
 
@@ -60,6 +59,9 @@ def survey_dataset(root: Path) -> tuple[Dataset | None, list[str], list[str]]:
     if not root.is_dir():
         faults.error(root, "no such folder; expected a data set with dataset.json and imagesTr.")
         return None, faults.warnings, faults.errors
+    if not is_utf8(str(root)):
+        faults.error(shown(str(root)), "the name is not UTF-8. Rename the folder.")
+        return None, faults.warnings, faults.errors
     description = _read_description(root, faults)
     if description is None:
         return None, faults.warnings, faults.errors
@@ -87,24 +89,8 @@ def survey_dataset(root: Path) -> tuple[Dataset | None, list[str], list[str]]:
     return dataset, faults.warnings, faults.errors
 
 
-def label_scheme_from(path: Path) -> LabelScheme:
-    """Reads only the labels of a dataset.json.
-
-    Raises:
-        DatasetError: The file or its labels are faulty.
-    """
-    faults = _Faults()
-    description = _read_description(path.parent, faults, path.name)
-    labels = None if description is None else read_labels(description, path, faults.error)
-    if labels is None:
-        raise DatasetError(faults.errors)
-    return labels
-
-
-def _read_description(
-    root: Path, faults: _Faults, name: str = DESCRIPTION
-) -> dict[str, Any] | None:
-    path = root / name
+def _read_description(root: Path, faults: _Faults) -> dict[str, Any] | None:
+    path = root / DESCRIPTION
     duplicates: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -186,11 +172,16 @@ def _check_count(description: dict[str, Any], count: int, where: Path, faults: _
 
 
 def _listing(folder: Path, faults: _Faults) -> list[str]:
+    """Names in a folder that can be written down."""
     try:
-        return sorted(os.listdir(folder))
+        names = sorted(os.listdir(folder))
     except OSError:
         faults.error(folder, "no such folder.")
         return []
+    for name in names:
+        if not is_utf8(name) and strip_ending(name) is not None:
+            faults.error(folder / shown(name), "the name is not UTF-8. Rename the file.")
+    return [name for name in names if is_utf8(name)]
 
 
 def _found_cases(
@@ -198,15 +189,9 @@ def _found_cases(
 ) -> list[Case]:
     images, labels = root / "imagesTr", root / "labelsTr"
     names = _listing(images, faults)
-    grouped, odd = group_channels(names, ending)
-    for name in odd:
-        faults.error(images / name, f"the name must end in _0000{ending} (channel number).")
-    _check_other_endings(images, names, ending, faults)
-    by_rater = {
-        rater: _by_case(_listing(root / "ratersTr" / rater, faults), ending) for rater in raters
-    }
-    label_names = _by_case(_listing(labels, faults), ending) if not raters else {}
-    _check_letter_case(images, grouped, faults)
+    grouped = _grouped_images(images, names, ending, faults)
+    by_rater = {rater: _by_case(root / "ratersTr" / rater, ending, faults) for rater in raters}
+    label_names = _by_case(labels, ending, faults) if not raters else {}
     cases = []
     for identifier, channels in grouped.items():
         complete = _check_channels(images, identifier, channels, num_channels, ending, faults)
@@ -230,11 +215,32 @@ def _found_cases(
         for identifier, name in found.items():
             if identifier not in grouped:
                 faults.error(folder / name, "label without an image. Remove it or add the image.")
-    if not grouped and not odd and names:
-        faults.error(images, f"no file ends in {ending} (file_ending of dataset.json).")
-    elif not names:
-        faults.error(images, "holds no images.")
     return cases
+
+
+def _grouped_images(
+    folder: Path, names: list[str], ending: str, faults: _Faults
+) -> dict[str, dict[int, str]]:
+    """Case → channel → name, by the rule of `file_names`."""
+    found = sort_names(names, ending)
+    for stem, name in found.single.items():
+        case, channel = split_channel(stem) or (stem, None)
+        if channel is None:
+            faults.error(folder / name, f"the name must end in _0000{ending} (channel number).")
+        else:
+            faults.error(
+                folder / name,
+                f"there is no {case}_0000{ending}; channels are counted from 0. Where the number "
+                f"is part of the case's name, call it {stem}_0000{ending}.",
+            )
+    _name_clashes(folder, found.clashes, faults)
+    _check_other_endings(folder, names, ending, faults)
+    _check_letter_case(folder, found.channels, faults)
+    if not found.channels and not found.single and names:
+        faults.error(folder, f"no file ends in {ending} (file_ending of dataset.json).")
+    elif not names:
+        faults.error(folder, "holds no images.")
+    return found.channels
 
 
 def _rater_folders(
@@ -243,9 +249,26 @@ def _rater_folders(
     return ((root / "ratersTr" / rater, found) for rater, found in by_rater.items())
 
 
-def _by_case(names: list[str], ending: str) -> dict[str, str]:
-    stems = {name: strip_ending(name, ending) for name in names if not name.startswith(".")}
-    return {stem: name for name, stem in stems.items() if stem}
+def _by_case(folder: Path, ending: str, faults: _Faults) -> dict[str, str]:
+    """Label maps: case → name. Two for one case are a fault, whatever their endings."""
+    found: dict[str, str] = {}
+    clashes = []
+    names = [name for name in _listing(folder, faults) if not name.startswith(".")]
+    for name in names:
+        stem = strip_ending(name, ending)
+        if stem and found.setdefault(stem, name) != name:
+            clashes.append((found[stem], name))
+    for name in names:
+        stem = strip_ending(name)
+        if stem in found and strip_ending(name, ending) is None:
+            clashes.append((found[stem], name))
+    _name_clashes(folder, clashes, faults)
+    return found
+
+
+def _name_clashes(folder: Path, clashes: Iterable[tuple[str, str]], faults: _Faults) -> None:
+    for first, second in clashes:
+        faults.error(folder / second, f"stands for the same as {first}. Rename or remove one.")
 
 
 def _check_channels(
@@ -274,13 +297,13 @@ def _check_channels(
 
 
 def _check_other_endings(folder: Path, names: list[str], ending: str, faults: _Faults) -> None:
-    own, _ = group_channels(names, ending)
+    own = sort_names(names, ending).channels
     for name in names:
         stem = strip_ending(name)
-        # group_channels took what carries the right ending; .raw belongs to .mhd
+        # sort_names took what carries the right ending; .raw belongs to .mhd
         if stem is None or name.lower().endswith(ending.lower()) or name.startswith("."):
             continue
-        case = stem[:-5] if len(stem) > 5 and stem[-5] == "_" else stem
+        case, _ = split_channel(stem) or (stem, 0)
         if case in own:
             faults.error(
                 folder / name,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.schema.labels import LabelClass, LabelScheme
+from autoseg.schema.serialise import short
 
 
 def read_labels(
@@ -18,7 +19,7 @@ def read_labels(
         return None
     labels = description["labels"]
     if not isinstance(labels, dict) or not labels:
-        error(where, f"labels is {labels!r}, expected a mapping of names to numbers.")
+        error(where, f"labels is {short(labels)}, expected a mapping of names to numbers.")
         return None
     parsed: dict[str, tuple[int, ...]] = {}
     for name, value in labels.items():
@@ -27,18 +28,21 @@ def read_labels(
             hint = ""
             if isinstance(value, str) and name.isdigit():
                 hint = ' (this is the old order; write names first: {"tumor": 1})'
-            error(where, f"label '{name}' is {value!r}, expected an integer from 0 on{hint}.")
+            error(
+                where,
+                f"label '{str(name)[:80]}' is {short(value)}, expected an integer from 0 on{hint}.",
+            )
             return None
         parsed[name] = values
     if "background" not in parsed:
         error(where, "labels has no 'background'; add \"background\": 0.")
         return None
     if parsed.pop("background") != (0,):
-        error(where, f"the background is {labels['background']!r}, expected 0.")
+        error(where, f"the background is {short(labels['background'])}, expected 0.")
         return None
     ignore = parsed.pop("ignore", None)
     if ignore is not None and (len(ignore) != 1 or ignore[0] == 0):
-        error(where, f"the ignore label is {labels['ignore']!r}, expected one number above 0.")
+        error(where, f"the ignore label is {short(labels['ignore'])}, expected one number above 0.")
         return None
     return _scheme(parsed, ignore, description.get("regions_class_order"), where, error)
 
@@ -71,8 +75,8 @@ def _scheme(
     ):
         error(
             where,
-            f"regions_class_order is {order!r}, expected one label value for each of the "
-            f"{len(parsed)} regions ({', '.join(parsed)}).",
+            f"regions_class_order is {short(order)}, expected one label value for each of the "
+            f"{len(parsed)} regions ({', '.join(parsed)[:200]}).",
         )
         return None
     return LabelScheme(

@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 
 Format = Literal["float32", "bfloat16", "float16"]
 Choice = Literal["auto", "float32", "mixed", "fastest"]
-CHOICES: tuple[Choice, ...] = ("auto", "float32", "mixed", "fastest")
 WORTH = 1.1
 """How many times faster than the usual way another one must be to be taken."""
 REPEATS = 2

@@ -9,16 +9,20 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from autoseg.datasets.file_names import image_ending
-from autoseg.errors import AutosegError, UsageError
+from autoseg.costs import prediction_memory
+from autoseg.costs.machine import free_memory_bytes
+from autoseg.datasets.file_names import image_ending, is_utf8, shown, strip_ending
+from autoseg.errors import AutosegError, ImageError, UsageError
 from autoseg.images.files import read_case, write_labels
-from autoseg.inference.predictor import Inputs, Prediction, Predictor
+from autoseg.inference.predictor import Floats, Inputs, Prediction, Predictor
+from autoseg.inference.read_ahead import read_ahead
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.serialise import atomic_path, remove_leftovers
 
@@ -26,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 FAULTS = (AutosegError, RuntimeError, MemoryError, OSError)
 CHUNK_BYTES = 1 << 24
+READ_AHEAD_SHARE = 0.25
+"""Share of the free memory that cases may take which wait for their turn."""
 
 
 @dataclass(kw_only=True)
@@ -43,13 +49,21 @@ class Report:
     failed: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Read:
-    """A case that was read and preprocessed: its inputs, its geometry, and the box of interest."""
+    """A case that was read; it is emptied as soon as it is used, for futures keep their results.
 
-    inputs: Inputs
+    Attributes:
+        geometry: Geometry of the image.
+        peak_bytes: Memory that loading it took, what it still holds included.
+        image: [c, z, y, x], or None where it is preprocessed already.
+        inputs: The preprocessed image, or None where its region has to be found first.
+    """
+
     geometry: Geometry
-    box: tuple[slice, slice, slice] | None
+    peak_bytes: int
+    image: Floats | None = None
+    inputs: Inputs | None = None
 
 
 def find_targets(
@@ -72,6 +86,8 @@ def find_targets(
     Raises:
         UsageError: Images or earlier label maps would be replaced.
     """
+    if not is_utf8(str(output)):
+        raise UsageError(f"{shown(str(output))}: the name is not UTF-8. Choose another -o.")
     if image_ending(output.name) and source.is_file():
         targets = dict.fromkeys(cases, output)
     elif output.is_file():
@@ -109,21 +125,26 @@ def predict_files(
         cases: Case → image files.
         targets: Case → label map to write.
         probabilities: Also write the probabilities beside it, as .npz.
-        resume: Skip cases whose label map is there.
-        workers: Threads that read ahead; none where the memory is limited.
+        resume: Skip cases whose label map, and probabilities where they are wanted, are there.
+        workers: Threads that read ahead, as far as the memory goes.
 
     Returns:
         What became of the cases; a failing case does not stop the others.
+
+    Raises:
+        InputError: The models do not fit the memory.
     """
     report = Report()
-    for folder in {path.parent for path in targets.values()}:
-        remove_leftovers(folder)
     todo = {}
     for name, files in cases.items():
-        if resume and targets[name].exists():
+        if resume and _is_done(targets[name], probabilities=probabilities):
             report.skipped.append(name)
         else:
             todo[name] = files
+    if todo:
+        predictor.check_memory()
+    for folder in {path.parent for path in targets.values()}:
+        remove_leftovers(folder)
     with (
         ThreadPoolExecutor(1) as writer,
         tqdm(total=len(todo), desc="Predicting", unit="case", disable=None) as bar,
@@ -131,28 +152,59 @@ def predict_files(
         writing: tuple[str, Future[None]] | None = None
         for name, loaded in _read_ahead(predictor, todo, workers):
             try:
-                read = loaded.result()
-                target = targets[name]
-                with ExitStack() as stack:
-                    values = None
-                    if probabilities:
-                        shape = (predictor.labels.num_outputs, *read.geometry.shape)
-                        scratch = _Scratch(target, shape)
-                        stack.callback(scratch.remove)
-                        values = scratch
-                    found = predictor.predict_inputs(read.inputs, read.geometry, read.box, values)
-                    stack.pop_all()  # the writer removes it
-                del read
+                found, values = _predict(
+                    predictor, loaded.result(), todo[name], targets[name], probabilities
+                )
                 _finish(report, targets, writing)  # one at a time: results do not pile up
-                writing = (name, writer.submit(_write, target, found, values))
+                writing = (name, writer.submit(_write, targets[name], found, values))
                 del found
             except FAULTS as error:
                 report.failed[name] = str(error) or type(error).__name__
             bar.update()
         _finish(report, targets, writing)
     for name, reason in report.failed.items():
-        logger.error("Case '%s' failed: %s", name, reason)
+        logger.error("Case '%s' failed: %s", shown(name), reason)
     return report
+
+
+def _is_done(target: Path, *, probabilities: bool) -> bool:
+    return target.exists() and (not probabilities or probabilities_path(target).exists())
+
+
+def _read_ahead(
+    predictor: Predictor, cases: Mapping[str, tuple[Path, ...]], workers: int
+) -> Iterator[tuple[str, Future[_Read]]]:
+    """Reads cases ahead of their turn; where the memory was limited, each at its turn."""
+    limited = predictor.options.memory_bytes is not None
+    memory_bytes = 0 if limited else int(READ_AHEAD_SHARE * free_memory_bytes())
+    return read_ahead(
+        partial(_load, predictor), cases, workers=max(1, workers), memory_bytes=memory_bytes
+    )
+
+
+def _predict(
+    predictor: Predictor,
+    read: _Read,
+    files: tuple[Path, ...],
+    target: Path,
+    probabilities: bool,
+) -> tuple[Prediction, _Scratch | None]:
+    """Predicts a case; networks run here only, one after the other."""
+    box = None
+    if read.image is not None:
+        part, geometry, box = predictor.locate(read.image, read.geometry)
+        read.inputs = predictor.preprocess(part, geometry, str(files[0]))
+        read.image = part = None
+    assert read.inputs is not None
+    with ExitStack() as stack:
+        values = None
+        if probabilities:
+            values = _Scratch(target, (predictor.labels.num_outputs, *read.geometry.shape))
+            stack.callback(values.remove)
+        found = predictor.predict_inputs(read.inputs, read.geometry, box, values)
+        stack.pop_all()  # the writer removes it
+    read.inputs = None
+    return found, values
 
 
 def _finish(
@@ -169,30 +221,18 @@ def _finish(
         report.failed[name] = str(error) or type(error).__name__
 
 
-def _read_ahead(
-    predictor: Predictor, cases: Mapping[str, tuple[Path, ...]], workers: int
-) -> Iterator[tuple[str, Future[_Read]]]:
-    """Reads some cases ahead of their turn; where the memory is limited, each at its turn."""
-    ahead = 0 if predictor.options.memory_bytes is not None else max(1, workers)
-    with ThreadPoolExecutor(max(1, ahead)) as readers:
-        waiting: list[tuple[str, Future[_Read]]] = []
-        for name, files in cases.items():
-            waiting.append((name, readers.submit(_load, predictor, files)))
-            if len(waiting) > ahead:
-                yield waiting.pop(0)
-        while waiting:
-            yield waiting.pop(0)
-
-
 def _load(predictor: Predictor, files: tuple[Path, ...]) -> _Read:
-    image, geometry = read_case(files)
-    box = None
-    part = geometry
+    """Reads a case, and preprocesses it unless a network has to find its region first."""
+    for path in files:
+        if not is_utf8(str(path)):
+            raise ImageError(f"{shown(str(path))}: the name is not UTF-8. Rename the file.")
+    image, geometry = read_case(files, num_channels=predictor.num_channels, warn=logger.warning)
+    peak = prediction_memory.preprocessing_bytes(geometry.shape, len(image))
     if predictor.region is not None:
-        box = predictor.region.find(image, geometry)
-        image, part = image[(slice(None), *box)], geometry.cropped(box)
-    inputs = predictor.preprocess(image, part, str(files[0]))
-    return _Read(inputs=inputs, geometry=geometry, box=box)
+        return _Read(geometry=geometry, peak_bytes=peak, image=image)
+    inputs = predictor.preprocess(image, geometry, str(files[0]))
+    peak += sum(item.image.nbytes for item in inputs.values())
+    return _Read(geometry=geometry, peak_bytes=peak, inputs=inputs)
 
 
 class _Scratch:
@@ -246,8 +286,4 @@ def _write(target: Path, prediction: Prediction, probabilities: _Scratch | None)
 
 def probabilities_path(target: Path) -> Path:
     """Where the probabilities of a label map are written."""
-    name = target.name
-    for ending in (".nii.gz", target.suffix):
-        if name.endswith(ending):
-            return target.with_name(name[: -len(ending)] + ".npz")
-    return target.with_name(name + ".npz")
+    return target.with_name(f"{strip_ending(target.name) or target.name}.npz")

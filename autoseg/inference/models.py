@@ -10,6 +10,7 @@ from pathlib import Path
 from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint
 from autoseg.errors import InputError, UsageError
 from autoseg.interop import nnunet
+from autoseg.schema.unfinished import is_unfinished
 from autoseg.workspace import Run, Workspace
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,10 @@ def find_models(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such file or folder.")
+    if any(is_unfinished(folder) for folder in (path, path.parent)):
+        raise InputError(
+            f"{path}: is half imported or half exported. Run that command again to complete it."
+        )
     if nnunet.is_model_folder(path):
         return nnunet.find_checkpoints(path)
     if path.name.startswith("fold_"):
@@ -148,7 +153,7 @@ def previous_models(path: Path, name: str, *, same_fold: bool) -> list[Path]:
     found = _finished([folder / run.folder.name] if same_fold else _fold_folders(folder))
     if not found:
         raise InputError(
-            f"{path}: needs a model of {name}, and {folder} has no finished one. Train it, or "
+            f"{path}: needs a finished model of {name}, which is not in {folder}. Train it, or "
             "leave the model file in its workspace."
         )
     return found

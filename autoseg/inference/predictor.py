@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
 from autoseg.inference.models import Model, find_models, load_models
 from autoseg.inference.network import LoadedNetwork, Options, load_network
 from autoseg.inference.network_source import SumsOverflowError
+from autoseg.inference.plausibility import implausible
 from autoseg.inference.previous_stages import CaseWork, network_source
 from autoseg.inference.region_of_interest import RegionOfInterest
 from autoseg.inference.streaming import decisions
@@ -114,6 +116,7 @@ class Predictor:
         # Later stages want more of a preprocessed case, so theirs are kept where keys are equal.
         needed.sort(key=lambda part: part.configuration.previous is not None)
         self._configurations = {part.key: part.configuration for part in needed}
+        self._said = Lock()
 
     @classmethod
     def load(cls, *paths: Path | str, **options: Any) -> Predictor:
@@ -148,7 +151,9 @@ class Predictor:
             files = [Path(part) for part in parts if not isinstance(part, sitk.Image)]
             if len(files) < len(parts):
                 raise UsageError("Give files or SimpleITK images, not both for one case.")
-            array, geometry = read_case(tuple(files))
+            array, geometry = read_case(
+                tuple(files), num_channels=self.num_channels, warn=logger.warning
+            )
         return self.predict_array(array, geometry, probabilities=probabilities)
 
     def predict_array(
@@ -164,21 +169,54 @@ class Predictor:
         target = None
         if probabilities:
             target = np.zeros((self.labels.num_outputs, *geometry.shape), dtype=np.float32)
-        box = None
-        if self.region is not None:
-            box = self.region.find(image, geometry)
-            image = image[(slice(None), *box)]
-        whole, geometry = geometry, geometry if box is None else geometry.cropped(box)
-        inputs = self.preprocess(image, geometry)
-        return self.predict_inputs(inputs, whole, box, target)
+        part, part_geometry, box = self.locate(image, geometry)
+        inputs = self.preprocess(part, part_geometry)
+        return self.predict_inputs(inputs, geometry, box, target)
+
+    def check_memory(self) -> None:
+        """Refuses before an image is read what no image would change.
+
+        Raises:
+            InputError: The models do not fit the memory.
+        """
+        device = torch.device(self.options.device)
+        prediction_memory.check_model(device, self.options.memory_bytes, self._forward_bytes())
+
+    def locate(
+        self, image: Floats, geometry: Geometry
+    ) -> tuple[Floats, Geometry, tuple[slice, slice, slice] | None]:
+        """The part of an image that is predicted.
+
+        Returns:
+            The part, its geometry and where it lies; None for the whole image.
+        """
+        if self.region is None:
+            return image, geometry, None
+        box = self.region.find(image, geometry)
+        return image[(slice(None), *box)], geometry.cropped(box), box
 
     def preprocess(self, image: Floats, geometry: Geometry, name: str = "image") -> Inputs:
         """The image as each configuration wants it, by `store_key`."""
         prediction_memory.check_image(name, geometry, len(image), self.options.memory_bytes)
+        self._say_orientation(geometry)
+        first = next(iter(self._configurations.values()))
+        for odd in implausible(image, geometry, first):
+            logger.warning("%s: %s", name, odd)
         return {
             key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()
         }
+
+    def _say_orientation(self, geometry: Geometry) -> None:
+        """Warns once where nobody knows how the training images were stored."""
+        turned = all(item.orientation is not None for item in self._configurations.values())
+        if geometry.dimensions == 3 and not turned and self._said.acquire(blocking=False):
+            logger.warning(
+                "The model does not say in which orientation its training images were stored; "
+                "images are taken as they are (the first is %s). Where the training images were "
+                "stored otherwise, left and right or other sides are swapped.",
+                geometry.orientation(),
+            )
 
     def predict_inputs(
         self,
@@ -196,13 +234,8 @@ class Predictor:
             target: Where the probabilities go: [channels, z, y, x] of the whole image, an array in
                 memory or on disk; or None.
         """
-        forward = max(
-            network.forward_bytes(len(group))
-            for group in self._groups.values()
-            for network in group
-        )
-        device = torch.device(self.options.device)
-        left = prediction_memory.left_for_sums(device, self.options.memory_bytes, forward)
+        device, memory_bytes = torch.device(self.options.device), self.options.memory_bytes
+        left = prediction_memory.left_for_sums(device, memory_bytes, self._forward_bytes())
         work = CaseWork(cases=inputs, memory_bytes=left)
         try:
             labels = self._predict_work(work, geometry, box, target)
@@ -212,6 +245,14 @@ class Predictor:
             labels = self._predict_work(work, geometry, box, target)
         found = target if isinstance(target, np.ndarray) else None
         return Prediction(labels=labels, probabilities=found, geometry=geometry)
+
+    def _forward_bytes(self) -> int:
+        """Memory of a pass through the largest network."""
+        return max(
+            network.forward_bytes(len(group))
+            for group in self._groups.values()
+            for network in group
+        )
 
     def _predict_work(
         self,

@@ -20,6 +20,7 @@ from autoseg.inference.streaming.label_map import (
 )
 from autoseg.inference.streaming.tile_stream import NetworkInput
 from autoseg.preprocessing.case import PreprocessedCase, to_grid, to_image, with_image_labels
+from autoseg.preprocessing.slices import slice_step
 from autoseg.preprocessing.store import store_key
 from autoseg.schema.plan import Configuration
 
@@ -60,7 +61,9 @@ def _network_input(network: LoadedNetwork, work: CaseWork) -> NetworkInput:
     configuration, device = network.configuration, network.device
     case = work.cases[network.key]
     if configuration.previous is None:
-        return NetworkInput(image=_tensor(case.image, device))
+        spacing_mm = case.trace.target_mm[configuration.slice_axis]
+        step = slice_step(spacing_mm, configuration.slice_distance_mm)
+        return NetworkInput(image=_tensor(case.image, device), slice_step=step)
     extra = stage_input(configuration, network.previous, work)
     if configuration.previous.kind == "probabilities":
         return NetworkInput(image=_tensor(extra.astype(np.float32), device))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from autoseg.errors import UsageError
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class RegionOfInterest:
         mask = np.isin(labels, self._values)
         if not mask.any():
             logger.warning("The region of interest was not found; the whole image is predicted.")
-            return tuple(slice(0, size) for size in geometry.shape)  # type: ignore[return-value]
+            return triple(slice(0, size) for size in geometry.shape)
         box = []
         for axis, (size, spacing) in enumerate(
             zip(geometry.shape, geometry.spacing_mm, strict=True)
@@ -84,7 +85,7 @@ class RegionOfInterest:
             found = np.flatnonzero(mask.any(axis=others))
             margin = int(np.ceil(self._margin_mm / spacing))
             box.append(slice(max(0, found[0] - margin), min(size, found[-1] + 1 + margin)))
-        return tuple(box)  # type: ignore[return-value]
+        return triple(box)
 
 
 def _values(scheme: LabelScheme, name: str) -> tuple[int, ...]:

@@ -8,8 +8,9 @@ from pathlib import Path
 from autoseg.checkpoint import Checkpoint
 from autoseg.errors import UsageError
 from autoseg.interop import graph
-from autoseg.interop.nnunet_export import export_nnunet
+from autoseg.interop.nnunet_export import check_nnunet, export_nnunet
 from autoseg.report.model_card import write_card
+from autoseg.schema.unfinished import is_unfinished, unfinished
 
 KINDS = ("nnunet", "onnx", "program")
 
@@ -36,8 +37,11 @@ def export(
     first = next(iter(models.values()))
     if kind == "nnunet":
         folds = {item.provenance.fold: item for item in models.values()}
-        notes = export_nnunet(folds, target, overwrite=overwrite)
-        write_card(target / "MODEL_CARD.md", first, notes=notes)
+        overwrite = overwrite or is_unfinished(target)
+        check_nnunet(folds, target, overwrite=overwrite)
+        with unfinished(target):
+            notes = export_nnunet(folds, target)
+            write_card(target / "MODEL_CARD.md", first, notes=notes)
         return notes
     if len(models) > 1:
         listed = ", ".join(map(str, models))

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import shutil
-import zipfile
-import zlib
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from autoseg.checkpoint import Checkpoint, Provenance, read_safely, save_checkpoint
 from autoseg.errors import CheckpointError, InputError, UsageError
+from autoseg.interop.archive import unpack
+from autoseg.interop.fields import Fields
 from autoseg.interop.nnunet_plans import read_configuration
 from autoseg.report.model_card import write_card
 from autoseg.schema.labels import LabelClass
+from autoseg.schema.orientation import Orientation
+from autoseg.schema.unfinished import is_unfinished, unfinished
 from autoseg.workspace import Run
 
 logger = logging.getLogger(__name__)
 
 NAMES = ("checkpoint_final.pth", "checkpoint_best.pth", "checkpoint_latest.pth")
-MAX_UNPACKED_BYTES = 64 << 30
-MAX_RATIO = 200
-"""Largest ratio of unpacked to packed size that an archive of weights may have."""
 RENAMES = (
     (r"^encoder\.stages\.(\d+)\.0\.convs\.(\d+)\.", r"encoder.\1.\2."),
     (r"^encoder\.stem\.convs\.0\.", r"stem."),
@@ -40,7 +39,12 @@ RENAMES = (
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether a folder is one that nnU-Net's training wrote."""
+    """Whether a folder is one that nnU-Net's training wrote.
+
+    Folders of predictions and of cross-validations have the same two files, but no folds.
+    """
+    if path.name.startswith(("crossval_results", "validation")):
+        return False
     return (path / "plans.json").is_file() and (path / "dataset.json").is_file()
 
 
@@ -105,7 +109,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         InputError: The plans want something that we do not do.
     """
     folder = path.parent.parent
-    plans, dataset = (_json(folder / name) for name in ("plans.json", "dataset.json"))
+    plans, dataset = (Fields.read(folder / name) for name in ("plans.json", "dataset.json"))
     content = _load(path)
     try:
         arguments, weights = content["init_args"], content["network_weights"]
@@ -113,17 +117,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         axes = tuple(int(axis) for axis in content.get("inference_allowed_mirroring_axes") or ())
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: no checkpoint of nnU-Net ({error!r} is missing).") from None
-    trainer = str(content.get("trainer_name", "nnUNetTrainer"))
-    configuration = read_configuration(plans, dataset, name, axes, folder / "plans.json")
+    if not isinstance(weights, dict) or not all(map(torch.is_tensor, weights.values())):
+        raise CheckpointError(f"{path}: its network_weights are no table of tensors.")
+    trainer = str(content.get("trainer_name", "nnUNetTrainer"))[:80]
+    configuration = read_configuration(plans, dataset, name, axes)
     checkpoint = Checkpoint(
         configuration=configuration,
         weights=rename_weights(weights),
         provenance=Provenance(
-            dataset=str(plans.get("dataset_name", folder.parent.name)),
+            dataset=plans.text("dataset_name", folder.parent.name),
             fold=path.parent.name.removeprefix("fold_"),
             train_cases=(),
             val_cases=(),
-            file_ending=str(dataset.get("file_ending", ".nii.gz")),
+            file_ending=dataset.text("file_ending", ".nii.gz"),
             steps=0,
             val_dice=None,
         ),
@@ -160,7 +166,7 @@ class Knowledge:
         names: Raw label value → name, or nothing where the model's own names are kept.
     """
 
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     names: Mapping[int, str] = field(default_factory=dict)
 
     def applied(self, checkpoint: Checkpoint, where: Path) -> Checkpoint:
@@ -204,7 +210,11 @@ def choose_folder(path: Path, configuration: str | None, shown: Path) -> Path:
     if is_model_folder(path):
         return path
     plans = [file for depth in (1, 2, 3) for file in path.glob("*/" * depth + "plans.json")]
-    models = sorted(file.parent for file in plans if is_model_folder(file.parent))
+    models = sorted(
+        file.parent
+        for file in plans
+        if is_model_folder(file.parent) and any(file.parent.glob("fold_*"))
+    )
     if configuration is not None:
         chosen = [folder for folder in models if folder.name.endswith(f"__{configuration}")]
     elif len(models) == 2 and sum("cascade" in folder.name for folder in models) == 1:
@@ -213,8 +223,13 @@ def choose_folder(path: Path, configuration: str | None, shown: Path) -> Path:
         chosen = models
     if len(chosen) == 1:
         return chosen[0]
+    if not models and any(path.rglob("*.model.pkl")):
+        raise InputError(
+            f"{shown}: holds a model of nnU-Net v1, which cannot be read: its files are pickled "
+            "objects. Predict with v1, or train again with v2."
+        )
     if not models:
-        raise InputError(f"{shown}: has no plans.json and dataset.json of nnU-Net.")
+        raise InputError(f"{shown}: has no plans.json and dataset.json of nnU-Net with folds.")
     listed = ", ".join(str(folder.relative_to(path)) for folder in models)
     raise InputError(f"{shown}: expected one model, found {listed}. Choose with --configuration.")
 
@@ -246,14 +261,12 @@ def import_model(
         InputError: The source is no model, or an unsafe archive.
     """
     if source.is_file():
-        unpacked = output / ".unpacked"
-        shutil.rmtree(unpacked, ignore_errors=True)  # of a run that was killed
-        try:
-            _unpack(source, unpacked)
-            folder = choose_folder(unpacked, configuration, source)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # A private folder beside the output: nobody can have put links there.
+        with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=output.parent) as unpacked:
+            unpack(source, Path(unpacked), (*NAMES[:2], "plans.json", "dataset.json"))
+            folder = choose_folder(Path(unpacked), configuration, source)
             return _import_folder(folder, output, overwrite=overwrite, knowledge=knowledge)
-        finally:
-            shutil.rmtree(unpacked, ignore_errors=True)
     if not source.is_dir():
         raise InputError(f"{source}: no such file or folder.")
     folder = choose_folder(source, configuration, source)
@@ -273,13 +286,13 @@ def _import_folder(
     if knowledge is not None:
         models = {path: knowledge.applied(model, source) for path, model in models.items()}
     there = [path for path in models if path.exists()]
-    if there and not overwrite:
+    if there and not overwrite and not is_unfinished(output):
         raise UsageError(f"{there[0]}: is there already. Use --overwrite, or another -o.")
-    for target, model in models.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        save_checkpoint(target, model)
-        write_card(Run(target.parent).card, model, origin="nnU-Net")
-        logger.info("%s, %s", target, model.configuration.network.architecture)
+    with unfinished(output):
+        for target, model in models.items():
+            save_checkpoint(target, model)
+            write_card(Run(target.parent).card, model, origin="nnU-Net")
+            logger.info("%s, %s", target, model.configuration.network.architecture)
     return list(targets)
 
 
@@ -298,54 +311,3 @@ def _load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: no checkpoint of nnU-Net.")
     return content
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a checkpoint of nnU-Net needs it.") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}).") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: expected a JSON object.")
-    return content
-
-
-def _unpack(archive: Path, target: Path) -> None:
-    """Unpacks what models need of a zip, and nothing outside the target.
-
-    Raises:
-        InputError: The archive is damaged or unsafe.
-    """
-    wanted = (*NAMES[:2], "plans.json", "dataset.json")
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = [item for item in opened.infolist() if not item.is_dir()]
-            _check_members(archive, members)
-            for item in members:
-                name = PurePosixPath(item.filename)
-                if name.name in wanted:
-                    place = target.joinpath(*name.parts)
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    with opened.open(item) as stream, place.open("wb") as out:
-                        shutil.copyfileobj(stream, out, 1 << 22)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError) as error:
-        raise InputError(f"{archive}: damaged or no zip archive ({error}).") from None
-
-
-def _check_members(archive: Path, members: list[zipfile.ZipInfo]) -> None:
-    total = 0
-    for item in members:
-        name = PurePosixPath(item.filename.replace("\\", "/"))
-        if name.is_absolute() or ".." in name.parts or ":" in name.parts[0]:
-            raise InputError(
-                f"{archive}: holds the path '{item.filename}', which leaves the folder. "
-                "Nothing was unpacked."
-            )
-        total += item.file_size
-        packed = max(item.compress_size, 1)
-        if item.file_size > (1 << 20) and item.file_size / packed > MAX_RATIO:
-            raise InputError(f"{archive}: '{item.filename}' unpacks to {item.file_size} bytes.")
-    if total > MAX_UNPACKED_BYTES:
-        raise InputError(f"{archive}: unpacks to {total} bytes; the limit is {MAX_UNPACKED_BYTES}.")

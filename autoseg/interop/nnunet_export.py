@@ -19,6 +19,7 @@ from autoseg.interop.nnunet import is_model_folder
 from autoseg.interop.nnunet_plans import (
     ARCHITECTURES,
     NORMALISATIONS,
+    ORIENTATION,
     REORIENTING_READER,
     RESAMPLING,
 )
@@ -43,34 +44,38 @@ STAGES = {
 NO_STATISTICS = dict.fromkeys(("mean", "median", "std", "min", "max"), 0.0)
 
 
-def export_nnunet(
+def check_nnunet(
     models: Mapping[str, Checkpoint], output: Path, *, overwrite: bool = False
-) -> list[str]:
-    """Writes models of one configuration as nnU-Net's result folder.
-
-    Args:
-        models: Fold → model.
-        output: Folder for plans.json, dataset.json and `fold_N/checkpoint_final.pth`.
-        overwrite: Replace a model that is there.
-
-    Returns:
-        What users of the folder have to know.
+) -> None:
+    """Refuses models that nnU-Net cannot predict with, and a folder that holds another.
 
     Raises:
         UsageError: nnU-Net cannot do what the models do, or there is a model already.
     """
-    configurations = {fold: model.configuration for fold, model in models.items()}
     first = next(iter(models.values()))
-    configuration = first.configuration
-    if any(other != configuration for other in configurations.values()):
+    configurations = [model.configuration for model in models.values()]
+    if any(other != first.configuration for other in configurations):
         raise UsageError(
             "The folds were trained with different plans; nnU-Net's folder has one. "
             "Export them one by one."
         )
-    _check(configuration, first.provenance.file_ending)
+    _check(first.configuration, first.provenance.file_ending)
     if is_model_folder(output) and not overwrite:
         raise UsageError(f"{output}: holds a model already. Use --overwrite, or another -o.")
-    ending = first.provenance.file_ending
+
+
+def export_nnunet(models: Mapping[str, Checkpoint], output: Path) -> list[str]:
+    """Writes models of one configuration as nnU-Net's result folder.
+
+    Args:
+        models: Fold → model, which `check_nnunet` has seen.
+        output: Folder for plans.json, dataset.json and `fold_N/checkpoint_final.pth`.
+
+    Returns:
+        What users of the folder have to know.
+    """
+    first = next(iter(models.values()))
+    configuration, ending = first.configuration, first.provenance.file_ending
     plans = make_plans(configuration, first.provenance.dataset, ending)
     for fold, model in models.items():
         content = {
@@ -114,7 +119,7 @@ def rename_weights(weights: Mapping[str, Tensor], architecture: str) -> dict[str
 def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[str, Any]:
     """plans.json of a configuration."""
     transpose = _transpose(configuration)
-    spacing = _spacing(configuration, ending)
+    spacing = _spacing(configuration)
     statistics = {
         str(index): _statistics(channel) for index, channel in enumerate(configuration.channels)
     }
@@ -124,9 +129,7 @@ def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[
         "preprocessor_name": "DefaultPreprocessor",
         "batch_size": configuration.batch_size,
         "patch_size": list(configuration.patch_size),
-        "median_image_size_in_voxels": list(configuration.median_shape)[
-            3 - configuration.dimensions :
-        ],
+        "median_image_size_in_voxels": list(configuration.median_shape),
         "spacing": spacing,
         "normalization_schemes": [_scheme(channel) for channel in configuration.channels],
         "use_mask_for_norm": [channel.use_mask for channel in configuration.channels],
@@ -143,12 +146,14 @@ def make_plans(configuration: Configuration, dataset: str, ending: str) -> dict[
         "dataset_name": dataset,
         "plans_name": PLANS,
         "original_median_spacing_after_transp": [1.0] * (3 - len(spacing)) + spacing,
-        "original_median_shape_after_transp": [int(size) for size in configuration.median_shape],
+        "original_median_shape_after_transp": [1] * (3 - len(spacing))
+        + [int(size) for size in configuration.median_shape],
         "image_reader_writer": _reader(configuration, ending),
         "transpose_forward": list(transpose),
         "transpose_backward": [transpose.index(axis) for axis in range(3)],
         "experiment_planner_used": f"autoseg {__version__}",
         "label_manager": "LabelManager",
+        ORIENTATION: configuration.orientation,
         "foreground_intensity_properties_per_channel": statistics,
         "configurations": {configuration.name: item},
     }
@@ -196,6 +201,8 @@ def _check(configuration: Configuration, ending: str) -> None:
         faults.append(
             f"the network {configuration.network.architecture} (only {' and '.join(STAGES)})"
         )
+    elif len(configuration.network.features) == 1:
+        faults.append("networks of one level, for images too small to be pooled")
     if configuration.num_slices > 1:
         faults.append("neighbouring slices as channels (2.5d)")
     if configuration.previous is not None:
@@ -222,8 +229,8 @@ def _notes(configuration: Configuration, ending: str) -> Sequence[str]:
     reader = _reader(configuration, ending)
     if configuration.orientation is not None and reader != REORIENTING_READER:
         notes.append(
-            f"The network wants images in {configuration.orientation} orientation, to which "
-            "nnU-Net does not turn them: turn them before."
+            f"The network wants images that are stored {configuration.orientation}. nnU-Net does "
+            "not turn others to it: turn them before."
         )
     return notes
 
@@ -237,12 +244,16 @@ def _transpose(configuration: Configuration) -> tuple[int, ...]:
     return (order[first], *(order[axis] for axis in range(3) if axis != first))
 
 
-def _spacing(configuration: Configuration, ending: str) -> list[float]:
+def _spacing(configuration: Configuration) -> list[float]:
     wanted = [configuration.spacing_mm[axis] for axis in configuration.patch_axes]
     return [1.0 if value is None else float(value) for value in wanted]
 
 
 def _reader(configuration: Configuration, ending: str) -> str:
+    # Only plans of two-dimensional images have no orientation; TIFF may hold volumes.
+    is_volume = configuration.dimensions == 3 or configuration.orientation is not None
+    if ending.lower() in (".tif", ".tiff") and is_volume:
+        return "Tiff3DIO"
     if is_natural(ending):
         return "NaturalImage2DIO"
     if configuration.orientation == "RAS" and ending in (".nii.gz", ".nii"):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from autoseg.datasets.label_table import read_labels
 from autoseg.errors import InputError
+from autoseg.interop.fields import Fields
 from autoseg.schema.labels import LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training
+from autoseg.schema.orientation import ORIENTATIONS, Orientation
 from autoseg.schema.plan import (
     ChannelPlan,
     Configuration,
@@ -18,6 +20,8 @@ from autoseg.schema.plan import (
     NetworkSpec,
     PreviousStage,
 )
+from autoseg.schema.serialise import short
+from autoseg.schema.triple import triple
 
 NORMALISATIONS = {
     "ZScoreNormalization": "zscore",
@@ -30,6 +34,10 @@ ARCHITECTURES = {"PlainConvUNet": "plain_unet", "ResidualEncoderUNet": "residual
 """The allow-list of network classes, by the last part of their names; nothing is imported."""
 READERS_AS_THEY_ARE = ("SimpleITKIO", "NibabelIO", "NaturalImage2DIO", "Tiff3DIO")
 REORIENTING_READER = "NibabelIOWithReorient"
+REORIENTING_READERS = (REORIENTING_READER, "SimpleITKIOWithReorient")
+"""Readers that turn everything to RAS."""
+ORIENTATION = "autoseg_orientation"
+"""Key of plans.json under which our exports say what nnU-Net has no word for."""
 SAME = {
     "conv_bias": True,
     "dropout_op": None,
@@ -57,12 +65,12 @@ KNOWN = {
 RESAMPLING = "resample_data_or_seg_to_shape"
 
 
+MAX_STAGES, MAX_FEATURES, MAX_BLOCKS, MAX_PATCH = 12, 8192, 64, 4096
+MAX_SPACING_MM = 1e4
+
+
 def read_configuration(
-    plans: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    name: str,
-    mirror_axes: Sequence[int],
-    where: Path,
+    plans: Fields, dataset: Fields, name: str, mirror_axes: Sequence[int]
 ) -> Configuration:
     """Turns a configuration of nnU-Net's plans into ours.
 
@@ -71,33 +79,42 @@ def read_configuration(
         dataset: dataset.json.
         name: Its name, such as 3d_fullres.
         mirror_axes: Axes that are mirrored at test time, from the checkpoint.
-        where: File to name in messages.
 
     Raises:
-        InputError: The plans want something that our prediction does not do.
+        InputError: The plans want something that our prediction does not do, or are damaged.
     """
-    item = _inherited(plans, name, where)
-    earlier = item.get("previous_stage") or item.get("previous_stage_name")
-    network = _network(item, name, where)
-    _check_resampling(item, where)
-    labels = _labels(dataset, where)
-    patch = tuple(int(size) for size in item["patch_size"])
-    spacing = tuple(float(step) for step in item["spacing"])
+    chosen = _inherited(plans, name)
+    earlier = chosen.content.get("previous_stage") or chosen.content.get("previous_stage_name")
+    _check_resampling(chosen)
+    labels = _labels(dataset)
+    patch = chosen.integers("patch_size", 1, MAX_PATCH, lengths=(2, 3))
+    spacing = chosen.numbers("spacing", 1e-6, MAX_SPACING_MM, lengths=(len(patch),))
+    network = _network(chosen, name, len(patch))
+    if any(size % step for size, step in zip(patch, network.divisor, strict=True)):
+        raise chosen.fault("patch_size", f"multiples of {network.divisor}, the network's strides")
+    transpose = plans.integers("transpose_forward", 0, 2, lengths=(3,))
+    if sorted(transpose) != [0, 1, 2]:
+        raise plans.fault("transpose_forward", "the axes 0, 1 and 2 in some order")
+    if any(not 0 <= axis < len(patch) for axis in mirror_axes):
+        raise InputError(f"{chosen.where}: mirrors the axes {tuple(mirror_axes)[:5]}.")
+    median = patch
+    if "median_image_size_in_voxels" in chosen:
+        median = chosen.numbers("median_image_size_in_voxels", 0, 1e6, lengths=(2, 3))
     return Configuration(
         name=name,
         spacing_mm=(None, *spacing) if len(patch) == 2 else spacing,
-        orientation=_orientation(plans, where),
-        transpose=tuple(int(axis) for axis in plans["transpose_forward"]),  # type: ignore[arg-type]
-        channels=_channels(plans, dataset, item, where),
+        orientation=_orientation(plans),
+        transpose=triple(transpose),
+        channels=_channels(plans, dataset, chosen),
         labels=labels,
         patch_size=patch,
-        batch_size=int(item["batch_size"]),
-        median_shape=tuple(float(size) for size in item.get("median_image_size_in_voxels", patch)),
+        batch_size=chosen.integer("batch_size", 1, 10**6),
+        median_shape=tuple(map(float, median)),
         object_mm=None,
         network=network,
         training=replace(
             nnunet_training(labels, len(patch)),
-            batch_dice=bool(item.get("batch_dice", True)),
+            batch_dice=chosen.flag("batch_dice", True),
             mirror_axes=tuple(mirror_axes),
         ),
         memory_bytes=0,
@@ -107,106 +124,133 @@ def read_configuration(
     )
 
 
-def _inherited(plans: Mapping[str, Any], name: str, where: Path) -> dict[str, Any]:
+def _inherited(plans: Fields, name: str) -> Fields:
     """A configuration with what it inherits from others."""
-    configurations = plans.get("configurations", {})
+    if "configurations" not in plans:
+        raise InputError(
+            f"{plans.where}: has no configurations. Models of nnU-Net v1 cannot be read; "
+            "train again with v2, or predict with v1."
+        )
+    configurations = plans.fields("configurations")
     if name not in configurations:
         known = ", ".join(configurations) or "none"
-        raise InputError(f"{where}: has no configuration '{name}'. It has: {known}.")
-    chain: list[str] = []
+        raise InputError(f"{plans.where}: has no configuration '{name}'. It has: {known}.")
+    chain: list[Fields] = []
+    names: list[str] = []
     current: str | None = name
     while current is not None:
-        if current in chain or current not in configurations:
-            raise InputError(f"{where}: configuration '{name}' inherits from '{current}'.")
-        chain.append(current)
-        current = configurations[current].get("inherits_from")
+        if current in names or current not in configurations:
+            raise InputError(
+                f"{plans.where}: configuration '{name[:80]}' inherits from '{current[:80]}'."
+            )
+        names.append(current)
+        chain.append(configurations.fields(current))
+        current = chain[-1].text("inherits_from") if "inherits_from" in chain[-1] else None
     result: dict[str, Any] = {}
     for part in reversed(chain):
-        result.update(configurations[part])
-    return result
+        result.update(part.content)
+    return Fields(result, f"{configurations.where}.{name}")
 
 
-def _network(item: Mapping[str, Any], name: str, where: Path) -> NetworkSpec:
-    if "architecture" not in item:
-        return _old_network(item, name, where)
-    architecture = item["architecture"]
-    known = _architecture(str(architecture.get("network_class_name")), name, where)
-    arguments = architecture["arch_kwargs"]
-    _check_arguments(arguments, where)
-    dims = 3 if str(arguments["conv_op"]).endswith("3d") else 2
-    stages = int(arguments["n_stages"])
-    blocks = arguments.get("n_blocks_per_stage", arguments.get("n_conv_per_stage"))
+def _network(chosen: Fields, name: str, dims: int) -> NetworkSpec:
+    if "architecture" not in chosen:
+        return _old_network(chosen, name, dims)
+    architecture = chosen.fields("architecture")
+    known = _architecture(architecture.text("network_class_name"), name, architecture.where)
+    arguments = architecture.fields("arch_kwargs")
+    _check_arguments(arguments)
+    if not arguments.text("conv_op").endswith(f"{dims}d"):
+        raise arguments.fault("conv_op", f"a convolution of {dims} dimensions")
+    stages = arguments.integer("n_stages", 1, MAX_STAGES)
+    blocks = "n_blocks_per_stage" if "n_blocks_per_stage" in arguments else "n_conv_per_stage"
     return NetworkSpec(
         architecture=known,
-        features=_per_stage(arguments["features_per_stage"], stages),
-        kernel_sizes=_per_axis(arguments["kernel_sizes"], stages, dims),
-        strides=_per_axis(arguments["strides"], stages, dims),
-        encoder_blocks=_per_stage(blocks, stages),
-        decoder_blocks=_per_stage(arguments["n_conv_per_stage_decoder"], stages - 1),
+        features=_per_stage(arguments, "features_per_stage", stages, MAX_FEATURES),
+        kernel_sizes=_per_axis(arguments, "kernel_sizes", stages, dims),
+        strides=_per_axis(arguments, "strides", stages, dims),
+        encoder_blocks=_per_stage(arguments, blocks, stages, MAX_BLOCKS),
+        decoder_blocks=_per_stage(arguments, "n_conv_per_stage_decoder", stages - 1, MAX_BLOCKS),
     )
 
 
-def _old_network(item: Mapping[str, Any], name: str, where: Path) -> NetworkSpec:
+def _old_network(chosen: Fields, name: str, dims: int) -> NetworkSpec:
     """Plans before 2.3.1 have the numbers of the network beside the others."""
-    known = _architecture(str(item.get("UNet_class_name", "PlainConvUNet")), name, where)
-    kernels = item["conv_kernel_sizes"]
-    dims, stages = len(kernels[0]), len(kernels)
-    base, highest = int(item["UNet_base_num_features"]), int(item["unet_max_num_features"])
+    known = _architecture(chosen.text("UNet_class_name", "PlainConvUNet"), name, chosen.where)
+    kernels = chosen.content.get("conv_kernel_sizes")
+    if not isinstance(kernels, list) or not 1 <= len(kernels) <= MAX_STAGES:
+        raise chosen.fault("conv_kernel_sizes", f"a list of 1 to {MAX_STAGES} sizes")
+    stages = len(kernels)
+    base = chosen.integer("UNet_base_num_features", 1, MAX_FEATURES)
+    highest = chosen.integer("unet_max_num_features", 1, MAX_FEATURES)
     return NetworkSpec(
         architecture=known,
         features=tuple(min(base * 2**stage, highest) for stage in range(stages)),
-        kernel_sizes=_per_axis(kernels, stages, dims),
-        strides=_per_axis(item["pool_op_kernel_sizes"], stages, dims),
-        encoder_blocks=_per_stage(item["n_conv_per_stage_encoder"], stages),
-        decoder_blocks=_per_stage(item["n_conv_per_stage_decoder"], stages - 1),
+        kernel_sizes=_per_axis(chosen, "conv_kernel_sizes", stages, dims),
+        strides=_per_axis(chosen, "pool_op_kernel_sizes", stages, dims),
+        encoder_blocks=_per_stage(chosen, "n_conv_per_stage_encoder", stages, MAX_BLOCKS),
+        decoder_blocks=_per_stage(chosen, "n_conv_per_stage_decoder", stages - 1, MAX_BLOCKS),
     )
 
 
-def _architecture(class_name: str, name: str, where: Path) -> str:
+def _architecture(class_name: str, name: str, where: str) -> str:
     """Our name of a network class, which is looked up and never imported."""
     last = class_name.rsplit(".", 1)[-1]
     if last not in ARCHITECTURES:
         raise InputError(
-            f"{where}: {name} has the network class '{class_name}'. Only "
+            f"{where}: {name} has the network class '{class_name[:80]}'. Only "
             f"{' and '.join(ARCHITECTURES)} can be read; nothing was imported."
         )
     return ARCHITECTURES[last]
 
 
-def _check_arguments(arguments: Mapping[str, Any], where: Path) -> None:
-    for key, value in arguments.items():
+def _check_arguments(arguments: Fields) -> None:
+    for key, value in arguments.content.items():
         if key not in KNOWN or (key in SAME and value != SAME[key]):
-            raise InputError(f"{where}: the network has {key} = {value!r}, which ours does not do.")
-    norm = str(arguments.get("norm_op", "InstanceNorm"))
-    options = arguments.get("norm_op_kwargs") or {}
-    if "InstanceNorm" not in norm or not options.get("affine", False):
+            raise InputError(
+                f"{arguments.where}: the network has {key[:40]} = {short(value)}, which ours does "
+                "not do."
+            )
+    norm = arguments.text("norm_op", "InstanceNorm")
+    options = arguments.optional("norm_op_kwargs")
+    if "InstanceNorm" not in norm or not options.flag("affine", False):
         raise InputError(
-            f"{where}: the norm {norm} {options}; only affine instance norms are read."
+            f"{arguments.where}: the norm {norm[:80]} {short(options.content)}; only affine "
+            "instance norms are read."
         )
-    if abs(float(options.get("eps", 1e-5)) - 1e-5) > 1e-9:
-        raise InputError(f"{where}: the norm's eps is {options['eps']}, expected 1e-05.")
-    activation, slope = str(arguments.get("nonlin")), arguments.get("nonlin_kwargs") or {}
-    if not activation.endswith("LeakyReLU") or slope.get("negative_slope", 0.01) != 0.01:
-        raise InputError(f"{where}: the activation {activation} {slope}; expected LeakyReLU, 0.01.")
+    if "eps" in options and abs(options.number("eps") - 1e-5) > 1e-9:
+        raise options.fault("eps", "1e-05")
+    slope = arguments.optional("nonlin_kwargs")
+    if not arguments.text("nonlin", "").endswith("LeakyReLU"):
+        raise InputError(
+            f"{arguments.where}: the activation {short(arguments.content.get('nonlin'))}; "
+            "expected LeakyReLU."
+        )
+    if "negative_slope" in slope and slope.number("negative_slope") != 0.01:
+        raise slope.fault("negative_slope", "0.01")
 
 
-def _per_stage(value: Any, stages: int) -> tuple[int, ...]:
+def _per_stage(fields: Fields, key: str, stages: int, high: int) -> tuple[int, ...]:
+    if not isinstance(fields.content.get(key), list):
+        return (fields.integer(key, 1, high),) * stages
+    return fields.integers(key, 1, high, lengths=(stages,))
+
+
+def _per_axis(fields: Fields, key: str, stages: int, dims: int) -> tuple[tuple[int, ...], ...]:
+    """Sizes per stage and axis; a single number stands for all of them."""
+    value: Any = fields.content.get(key)
     values = value if isinstance(value, list) else [value] * stages
-    return tuple(int(item) for item in values)
+    rows: list[list[Any]] = [row if isinstance(row, list) else [row] * dims for row in values]
+    whole = Fields({key: [size for row in rows for size in row]}, fields.where)
+    whole.integers(key, 1, 32, lengths=(stages * dims,))
+    if len(rows) != stages or any(len(row) != dims for row in rows):
+        raise fields.fault(key, f"{stages} sizes of {dims} axes")
+    return tuple(tuple(int(size) for size in row) for row in rows)
 
 
-def _per_axis(value: Any, stages: int, dims: int) -> tuple[tuple[int, ...], ...]:
-    values = value if isinstance(value, list) else [value] * stages
-    return tuple(
-        tuple(int(part) for part in (item if isinstance(item, list) else [item] * dims))
-        for item in values
-    )
-
-
-def _check_resampling(item: Mapping[str, Any], where: Path) -> None:
+def _check_resampling(chosen: Fields) -> None:
     for key, order in (("data", 3), ("probabilities", 1)):
-        function = item.get(f"resampling_fn_{key}", RESAMPLING)
-        options = item.get(f"resampling_fn_{key}_kwargs", {})
+        function = chosen.text(f"resampling_fn_{key}", RESAMPLING)
+        options = chosen.optional(f"resampling_fn_{key}_kwargs").content
         fits = (
             function == RESAMPLING
             and options.get("order", order) == order
@@ -215,78 +259,77 @@ def _check_resampling(item: Mapping[str, Any], where: Path) -> None:
         )
         if not fits:
             raise InputError(
-                f"{where}: {key} are resampled by {function} {options}; expected {RESAMPLING} of "
-                f"order {order}."
+                f"{chosen.where}: {key} are resampled by {function[:80]} {short(options)}; "
+                f"expected {RESAMPLING} of order {order}."
             )
 
 
-def _orientation(plans: Mapping[str, Any], where: Path) -> Any:
-    reader = plans.get("image_reader_writer", "SimpleITKIO")
-    if reader == REORIENTING_READER:
+def _orientation(plans: Fields) -> Orientation | None:
+    own = plans.content.get(ORIENTATION)
+    if own is not None and own not in ORIENTATIONS:
+        raise plans.fault(ORIENTATION, "letters such as LPS")
+    reader = plans.text("image_reader_writer", "SimpleITKIO")
+    if reader in REORIENTING_READERS:
         return "RAS"
     if reader not in READERS_AS_THEY_ARE:
+        known = ", ".join((*READERS_AS_THEY_ARE, *REORIENTING_READERS))
+        raise InputError(f"{plans.where}: the image reader '{reader[:80]}'; known are {known}.")
+    return next((item for item in ORIENTATIONS if item == own), None)
+
+
+def _channels(plans: Fields, dataset: Fields, chosen: Fields) -> tuple[ChannelPlan, ...]:
+    names = dataset.fields("channel_names" if "channel_names" in dataset else "modality")
+    statistics = plans.optional("foreground_intensity_properties_per_channel")
+    schemes = chosen.texts("normalization_schemes")
+    masks = chosen.content.get("use_mask_for_norm")
+    if not isinstance(masks, list) or not len(schemes) == len(masks) == len(names.content) > 0:
         raise InputError(
-            f"{where}: the image reader '{reader}'; known are "
-            f"{', '.join((*READERS_AS_THEY_ARE, REORIENTING_READER))}."
+            f"{chosen.where}: {len(schemes)} normalisations for {len(names.content)} channels, "
+            f"use_mask_for_norm is {short(masks)}."
         )
-    return None
-
-
-def _channels(
-    plans: Mapping[str, Any], dataset: Mapping[str, Any], item: Mapping[str, Any], where: Path
-) -> tuple[ChannelPlan, ...]:
-    names = dataset.get("channel_names", dataset.get("modality"))
-    if not isinstance(names, dict) or not names:
-        raise InputError(f"{where}: dataset.json names no channels (channel_names).")
-    statistics = plans.get("foreground_intensity_properties_per_channel", {})
-    schemes, masks = item["normalization_schemes"], item["use_mask_for_norm"]
-    if not len(schemes) == len(masks) == len(names):
-        raise InputError(f"{where}: {len(schemes)} normalisations for {len(names)} channels.")
     channels = []
     for index, (scheme, mask) in enumerate(zip(schemes, masks, strict=True)):
         if scheme not in NORMALISATIONS:
             raise InputError(
-                f"{where}: the normalisation '{scheme}'; known are {', '.join(NORMALISATIONS)}."
+                f"{chosen.where}: the normalisation '{scheme[:80]}'; known are "
+                f"{', '.join(NORMALISATIONS)}."
             )
-        found = statistics.get(str(index))
+        found = statistics.optional(str(index))
+        if not found.content and scheme == "CTNormalization":
+            raise statistics.fault(str(index), "statistics, which CTNormalization needs")
         channels.append(
             ChannelPlan(
-                name=str(names[str(index)]),
+                name=names.text(str(index)),
                 normalisation=NORMALISATIONS[scheme],
-                use_mask=bool(mask) and scheme == "ZScoreNormalization",
-                statistics=None if found is None else _statistics(found),
+                use_mask=mask is True and scheme == "ZScoreNormalization",
+                statistics=_statistics(found) if found.content else None,
             )
         )
     return tuple(channels)
 
 
-def _statistics(found: Mapping[str, float]) -> IntensityStatistics:
+def _statistics(found: Fields) -> IntensityStatistics:
     return IntensityStatistics(
-        mean=float(found["mean"]),
-        median=float(found["median"]),
-        std=float(found["std"]),
-        minimum=float(found["min"]),
-        maximum=float(found["max"]),
-        percentile_00_5=float(found["percentile_00_5"]),
-        percentile_99_5=float(found["percentile_99_5"]),
+        mean=found.number("mean"),
+        median=found.number("median"),
+        std=found.number("std", 0),
+        minimum=found.number("min"),
+        maximum=found.number("max"),
+        percentile_00_5=found.number("percentile_00_5"),
+        percentile_99_5=found.number("percentile_99_5"),
     )
 
 
-def _labels(dataset: Mapping[str, Any], where: Path) -> LabelScheme:
+def _labels(dataset: Fields) -> LabelScheme:
     faults: list[str] = []
-    description = {**dataset, "labels": _without_background_region(dataset.get("labels"))}
+    labels = dataset.fields("labels").content
+    if labels.get("background") in ([0], "0"):  # nnU-Net allows these ways to write it
+        labels = {**labels, "background": 0}
     scheme = read_labels(
-        description,
-        where.parent / "dataset.json",
+        {**dataset.content, "labels": labels},
+        Path(dataset.where),
         lambda path, text: faults.append(f"{path}: {text}"),
     )
     if scheme is None:
         raise InputError("\n".join(faults))
     return scheme
-
-
-def _without_background_region(labels: Any) -> Any:
-    """nnU-Net allows a background that is written as a region of 0."""
-    if isinstance(labels, dict) and labels.get("background") == [0]:
-        return {**labels, "background": 0}
-    return labels

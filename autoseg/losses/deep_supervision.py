@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from autoseg.losses import Loss
+
 
 def level_weights(num_levels: int) -> list[float]:
     """1, 1/2, 1/4, … with the coarsest level left out (weight 0), summing to 1."""
@@ -18,7 +20,10 @@ def level_weights(num_levels: int) -> list[float]:
 
 
 def downsample_nearest(labels: Tensor, shape: Sequence[int]) -> Tensor:
-    """Takes the voxel that lies at the centre of each coarse voxel, for the trailing axes."""
+    """Takes the voxel that lies at the centre of each coarse voxel, for the trailing axes.
+
+    Label maps, shares and masks of any number of channels come out alike.
+    """
     offset = labels.ndim - len(shape)
     for axis, size in enumerate(shape):
         have = labels.shape[offset + axis]
@@ -32,10 +37,10 @@ class DeepSupervision(nn.Module):
     """Weighted sum of a loss over the decoder's levels.
 
     Args:
-        loss: Called as `loss(logits, target, valid_mask)`.
+        loss: See the table of losses.
     """
 
-    def __init__(self, loss: nn.Module) -> None:
+    def __init__(self, loss: Loss) -> None:
         super().__init__()
         self.loss = loss
 
@@ -47,7 +52,7 @@ class DeepSupervision(nn.Module):
         Args:
             logits: Finest first, each [b, c, *space / 2^level].
             target: [b, *space] or [b, c, *space].
-            valid_mask: [b, *space] bool, or None.
+            valid_mask: [b, 1, *space] or [b, c, *space] bool, or None.
         """
         total = torch.zeros((), device=logits[0].device)
         for weight, level in zip(level_weights(len(logits)), logits, strict=True):

@@ -10,18 +10,22 @@ from autoseg.leaks import train_command
 from autoseg.planning.replan import begun_configurations, schedule_text, with_all_epochs
 from autoseg.schema import serialise
 from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.plan_request import PlanRequest
 from autoseg.workspace import Run, Workspace
 
 logger = logging.getLogger(__name__)
 
-OPTIONS = {
-    "planner": "--planner",
-    "network": "--network",
-    "memory": "--memory",
-    "time_budget": "--time-budget",
-    "seed": "--seed",
-    "recipe": "--recipe",
-}
+OPTIONS = (
+    "planner",
+    "network",
+    "memory",
+    "time_budget",
+    "seed",
+    "recipe",
+    "loss",
+    "augmentation",
+    "schedule",
+)
 """What a plan was asked for that changes a network; the device and other configurations do not."""
 
 
@@ -65,16 +69,17 @@ def check_training(workspace: Workspace, name: str, fold: int | str, epochs: int
         )
 
 
-def _changed_options(before: dict[str, str], now: dict[str, str]) -> list[str]:
-    if not before:  # models of earlier versions do not say
+def _changed_options(before: PlanRequest | None, now: PlanRequest) -> list[str]:
+    if before is None:  # models of earlier versions do not say
         return []
-    return [
-        f"{option} {before[key]} (now {now.get(key) or 'none'})"
-        if before.get(key)
-        else f"no {option} (now {now[key]})"
-        for key, option in OPTIONS.items()
-        if before.get(key, "") != now.get(key, "")
-    ]
+    changed = []
+    for name in OPTIONS:
+        was, is_now = getattr(before, name), getattr(now, name)
+        option = f"--{name.replace('_', '-')}"
+        if was != is_now:
+            told = f"no {option}" if was is None else f"{option} {was}"
+            changed.append(f"{told} (now {'none' if is_now is None else is_now})")
+    return changed
 
 
 def _changed_schedule(workspace: Workspace, run: Run, name: str, epochs: int | None) -> list[str]:

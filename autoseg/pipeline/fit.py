@@ -35,7 +35,7 @@ class Job:
         fold: Number of the fold, or "all".
         cases: Training and validation cases of the fold.
         device: cpu, cuda or mps.
-        workers: Threads that make batches.
+        workers: Threads or processes that make batches.
         replaced: Folder of an earlier training, which goes once this one has a checkpoint.
     """
 
@@ -114,5 +114,5 @@ def preprocess(job: Job, configurations: Sequence[Configuration]) -> None:
 
 
 def batch_workers(device: str) -> int:
-    """Threads that make batches: none beside a CPU training, some for a GPU."""
+    """Threads or processes that make batches: none beside a CPU training, some for a GPU."""
     return 0 if device == "cpu" else max(2, min(8, default_workers() - 1))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoseg.datasets.folds import MIN_FOLDS
 from autoseg.errors import UsageError
+from autoseg.schema.plan_request import PlanRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,25 +32,17 @@ class FoldRequest:
         return self.pattern is not None or self.table is not None
 
 
-def request_folds(
-    number: int | None,
-    pattern: str | None,
-    table: Path | None,
-    seed: int,
-    usual_pattern: str | None,
-) -> FoldRequest:
+def request_folds(request: PlanRequest) -> FoldRequest:
     """The folds that a user asked for.
 
     Args:
-        number: --num-folds.
-        pattern: --group-pattern.
-        table: --groups.
-        seed: --seed.
-        usual_pattern: Pattern of a recipe, for want of both.
+        request: Options of planning, a recipe's included.
 
     Raises:
         UsageError: There is to be less than two folds, or there are pattern and table.
     """
+    number, pattern = request.num_folds, request.group_pattern
+    table = None if request.groups is None else Path(request.groups).resolve()
     if number is not None and number < MIN_FOLDS:
         raise UsageError(
             f"--num-folds {number}: at least {MIN_FOLDS} are needed. To train on all cases, train "
@@ -57,7 +50,4 @@ def request_folds(
         )
     if pattern is not None and table is not None:
         raise UsageError("--group-pattern and --groups both say which cases belong together.")
-    if pattern is None and table is None:
-        pattern = usual_pattern
-    table = None if table is None else table.resolve()
-    return FoldRequest(number=number, pattern=pattern, table=table, seed=seed)
+    return FoldRequest(number=number, pattern=pattern, table=table, seed=request.seed)

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 from autoseg import planned
 from autoseg.datasets.fingerprint import make_fingerprint, signature
@@ -20,20 +20,18 @@ from autoseg.pipeline.fold_request import request_folds
 from autoseg.pipeline.folding import FoldChoice, find_folds, fold_faults, keeps_folds, save_folds
 from autoseg.planned import load_dataset, load_plan
 from autoseg.planning.budget import make_budget, measuring_budget
+from autoseg.planning.choices import check_names, planner_request, with_choices, with_recipe
 from autoseg.planning.explain import costs, explain
 from autoseg.planning.planners import PLANNERS
-from autoseg.planning.planners.request import Request
 from autoseg.preprocessing.store import preprocess_cases, store_key
 from autoseg.runlog import log_file
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
 from autoseg.schema.plan import Configuration, Plan
+from autoseg.schema.plan_request import PlanOptions, PlanRequest, plan_request
 from autoseg.schema.recipe import Recipe
 from autoseg.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 
@@ -42,40 +40,20 @@ def plan(
     dataset: Path | str,
     workspace: Path | str,
     *,
-    configurations: Sequence[str] = (),
-    planner: str = "auto",
-    network: str | None = None,
-    device: str = "auto",
-    memory: str | None = None,
-    time_budget: str | None = None,
-    folds: int | None = None,
-    group_pattern: str | None = None,
-    groups: Path | None = None,
-    seed: int = 0,
-    recipe: str | None = None,
     preprocess: bool = True,
     reuse: bool = False,
     workers: int | None = None,
+    **options: Unpack[PlanOptions],
 ) -> Plan:
     """Checks and measures a data set, plans for it, makes folds and preprocesses the cases.
 
     Args:
         dataset: Folder in nnU-Net's raw format.
         workspace: Folder in which everything is made.
-        configurations: Names, all that fit where empty.
-        planner: auto or nnunet.
-        network: plain, M, L or XL; None leaves the choice to the planner.
-        device: auto, cpu, cuda or mps.
-        memory: Such as "8GB"; None takes what is free.
-        time_budget: Such as "10m", for one training.
-        folds: Number of folds; None for 5, or one per patient where there are fewer.
-        group_pattern: Regular expression that finds the patient in a case name.
-        groups: CSV with the columns case and group.
-        seed: Seed of everything random.
-        recipe: Name of a recipe for a known data set; see `autoseg.recipes`.
         preprocess: Also preprocess.
         reuse: Take the workspace's plan where files and options are the same.
         workers: Processes; None takes all processors.
+        options: Fields of a `PlanRequest`, such as time_budget="10m".
 
     Returns:
         The plan, which is also in the workspace.
@@ -84,59 +62,53 @@ def plan(
         DatasetError: The data set has faults; all of them are listed.
         UsageError: An argument does not fit.
     """
+    request = plan_request(options)
     workspace = Workspace(Path(workspace))
     workers = workers or default_workers()
-    make_plan = PLANNERS[planner]
-    asked = {
-        "configurations": " ".join(configurations),
-        "planner": planner,
-        "network": network or "",
-        "device": device,
-        "memory": memory or "",
-        "time_budget": time_budget or "",
-        "seed": str(seed),
-        "recipe": recipe or "",
-    }
-    known = load_recipe(recipe) if recipe else None
-    if known is not None:
-        configurations = configurations or known.configurations
-        network = network or known.network
-    fold_request = request_folds(
-        folds, group_pattern, groups, seed, known.group_pattern if known else None
-    )
-    earlier = reusable(workspace, Path(dataset), asked, known) if reuse else None
-    if earlier is not None and keeps_folds(workspace, fold_request):
+    folds = request_folds(with_recipe(request, _recipe(request)))
+    made = reusable(workspace, Path(dataset), request) if reuse else None
+    if made is not None and keeps_folds(workspace, folds):
         logger.info("The plan was made already, for the same files and options.")
-        if preprocess:
-            preprocess_workspace(workspace.root, workers=workers)
-        return earlier
-    make_budget(device, memory, time_budget)  # refuses wrong words before the data are read
-    data, warnings, errors = survey_dataset(Path(dataset))
-    if data is None:
-        raise DatasetError(errors)
-    if known is not None:
-        data = apply_recipe(data, known)
-    check_workspace(workspace, data)
-    errors += fold_faults(workspace, data, fold_request)
-    fingerprint = measured_fingerprint(workspace, data, workers, errors, warnings)
-    chosen = find_folds(workspace, data, fingerprint, fold_request)
-    request = Request(
-        configurations=tuple(configurations),
-        network=network,
-        memory=memory is not None,
-        seed=seed,
-        recipe=known,
-    )
-    budget = measuring_budget(device, memory, time_budget, data, fingerprint)
-    made = make_plan(data, fingerprint, budget, request)
-    made = replace(made, decisions=(*made.decisions, chosen.decision), request=asked)
-    with log_file(workspace.logs / "plan.log"):
-        text = explain(made, costs(made, budget))
-        save_all(workspace, data, fingerprint, chosen, made, text)
-        for line in text.splitlines():
-            logger.info(line)
+    else:
+        made = _plan(Path(dataset), workspace, request, workers)
     if preprocess:
         preprocess_workspace(workspace.root, workers=workers)
+    return made
+
+
+def _recipe(request: PlanRequest) -> Recipe | None:
+    return load_recipe(request.recipe) if request.recipe else None
+
+
+def _plan(root: Path, workspace: Workspace, request: PlanRequest, workers: int) -> Plan:
+    """Plans anew and writes everything into the workspace."""
+    make_plan = PLANNERS[request.planner]
+    check_names(request)
+    recipe = _recipe(request)
+    wishes = with_recipe(request, recipe)
+    # Refuses wrong words before the data are read.
+    make_budget(request.device, request.memory, request.time_budget)
+    dataset, warnings, errors = survey_dataset(root)
+    if dataset is None:
+        raise DatasetError(errors)
+    if recipe is not None:
+        dataset = apply_recipe(dataset, recipe)
+    check_workspace(workspace, dataset)
+    fold_request = request_folds(wishes)
+    errors += fold_faults(workspace, dataset, fold_request)
+    fingerprint = measured_fingerprint(workspace, dataset, workers, errors, warnings)
+    folds = find_folds(workspace, dataset, fingerprint, fold_request)
+    budget = measuring_budget(
+        request.device, request.memory, request.time_budget, dataset, fingerprint
+    )
+    made = make_plan(dataset, fingerprint, budget, planner_request(wishes, recipe))
+    made = with_choices(made, wishes)
+    made = replace(made, decisions=(*made.decisions, folds.decision), request=request)
+    with log_file(workspace.logs / "plan.log"):
+        text = explain(made, costs(made, budget))
+        save_all(workspace, dataset, fingerprint, folds, made, text)
+        for line in text.splitlines():
+            logger.info(line)
     return made
 
 
@@ -264,16 +236,14 @@ def default_configuration(root: Path) -> str:
     return "2d" if geometry.shape[0] == 1 else "3d_fullres"
 
 
-def reusable(
-    workspace: Workspace, dataset_root: Path, request: dict[str, str], recipe: Recipe | None
-) -> Plan | None:
+def reusable(workspace: Workspace, root: Path, request: PlanRequest) -> Plan | None:
     """The workspace's plan where it was made for the same request and unchanged files."""
     try:
         plan = load_plan(workspace)
         earlier = serialise.load(Fingerprint, workspace.fingerprint)
-        dataset, _ = read_dataset(dataset_root)
-        if recipe is not None:
-            dataset = apply_recipe(dataset, recipe)
+        dataset, _ = read_dataset(root)
+        if request.recipe is not None:
+            dataset = apply_recipe(dataset, load_recipe(request.recipe))
     except InputError:
         return None
     same = plan.request == request and earlier.signature == signature(dataset)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from autoseg import planned
 from autoseg.pipeline.earlier_training import check_training
 from autoseg.pipeline.plan import default_configuration, plan
 from autoseg.pipeline.train import train
 from autoseg.pipeline.validate import validate
+from autoseg.schema.plan_request import PlanOptions
 from autoseg.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,18 +27,9 @@ def run(
     *,
     configuration: str | None = None,
     folds: Sequence[int | str] | None = None,
-    planner: str = "auto",
-    network: str | None = None,
-    device: str = "auto",
-    memory: str | None = None,
-    time_budget: str | None = None,
     epochs: int | None = None,
-    num_folds: int | None = None,
-    group_pattern: str | None = None,
-    groups: Path | None = None,
-    seed: int = 0,
-    recipe: str | None = None,
     workers: int | None = None,
+    **options: Unpack[PlanOptions],
 ) -> dict[Path, Summary | None]:
     """From a data set to scores: plan, preprocess, train, predict the validation cases, evaluate.
 
@@ -50,18 +42,9 @@ def run(
         configuration: Which one to train; None takes 3d_fullres, or 2d for 2D images.
         folds: Folds to train; None for the first one, or "all" where there are too few cases to
             leave any out.
-        planner: See `plan`.
-        network: See `plan`.
-        device: See `plan`.
-        memory: See `plan`.
-        time_budget: For each training.
         epochs: Fixed number of epochs.
-        num_folds: Number of folds to make.
-        group_pattern: See `plan`.
-        groups: See `plan`.
-        seed: See `plan`.
-        recipe: See `plan`.
-        workers: See `plan`.
+        workers: Processes; None takes all processors.
+        options: Fields of a `PlanRequest`, such as time_budget="10m" (for each training).
 
     Returns:
         Folder of each run → scores of its validation cases, None where it learnt from all cases.
@@ -71,23 +54,9 @@ def run(
     """
     if configuration is None:
         configuration = default_configuration(Path(dataset))
-    plan(
-        dataset,
-        workspace,
-        configurations=(configuration,),
-        planner=planner,
-        network=network,
-        device=device,
-        memory=memory,
-        time_budget=time_budget,
-        folds=num_folds,
-        group_pattern=group_pattern,
-        groups=groups,
-        seed=seed,
-        recipe=recipe,
-        reuse=True,
-        workers=workers,
-    )
+    options["configurations"] = (configuration,)
+    plan(dataset, workspace, reuse=True, workers=workers, **options)
+    device = options.get("device", "auto")
     workspace = Workspace(Path(workspace))
     folds = _chosen_folds(workspace, folds)
     trainings = [

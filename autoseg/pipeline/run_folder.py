@@ -39,6 +39,15 @@ def make_folder(run: Run) -> None:
     remove_leftovers(run.folder)
 
 
+def continue_log(run: Run) -> None:
+    """Moves what was logged before the folder was this training's own into its log."""
+    if not run.preparation_log.is_file():
+        return
+    with run.log.open("a", encoding="utf-8") as log:
+        log.write(run.preparation_log.read_text(encoding="utf-8"))
+    run.preparation_log.unlink()
+
+
 def set_aside(run: Run) -> Path | None:
     """Moves an earlier training out of the way; `restore` brings it back.
 

@@ -57,7 +57,7 @@ def train(
             anew (planner auto). It is the time of the training alone.
         epochs: Fixed number of epochs instead of the plan's schedule.
         device: auto, cpu, cuda or mps.
-        workers: Threads that make batches.
+        workers: Threads or processes that make batches.
 
     Returns:
         The final model.
@@ -85,7 +85,7 @@ def train(
     check_previous(job, plan.configurations[configuration])
     run_folder.check_free(run, resume=resume, overwrite=overwrite)
     resumes = resume and run_folder.has_training(run)
-    with log_file(run.log):
+    with log_file(run.preparation_log):
         configurations = _configurations(
             job, run, plan, configuration, resumes=resumes, time_budget=time_budget, epochs=epochs
         )
@@ -149,6 +149,7 @@ def _train(
 
     configuration = configurations[name]
     run_folder.make_folder(run)
+    run_folder.continue_log(run)
     with log_file(run.log):
         serialise.save(configuration, run.configuration)
         store = None

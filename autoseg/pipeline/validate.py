@@ -13,7 +13,7 @@ from autoseg import planned
 from autoseg.costs.machine import find_device
 from autoseg.datasets.file_names import image_ending
 from autoseg.errors import InputError, UsageError
-from autoseg.images.files import read_image, write_labels
+from autoseg.images.files import read_image, read_label_map, write_labels
 from autoseg.leaks import check_fold, train_command
 from autoseg.parallel import default_workers
 from autoseg.preprocessing.raters import read_reference
@@ -227,8 +227,8 @@ def draw(
             Panel(
                 title=f"{name}  Dice {means[name]:.3f}",
                 image=image[0],
-                reference=read_image(reference[name])[0][0],
-                prediction=read_image(prediction_path(run, cases[name]))[0][0],
+                reference=read_label_map(reference[name])[0][0],
+                prediction=read_label_map(prediction_path(run, cases[name]))[0][0],
             )
         )
     path = run.validation / "overlays.png"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from typing import Protocol
 
 from autoseg.costs.machine import find_device, free_memory_bytes
 from autoseg.errors import UsageError
@@ -15,6 +14,18 @@ from autoseg.schema.plan import Configuration
 
 _UNITS = {"": 1, "B": 1, "KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+TRAINING_SHARE = {"cpu": 0.6, "mps": 0.6}
+"""Share of the free memory that a training may plan with, where other programs share it."""
+
+
+class Costs(Protocol):
+    """What configurations cost on a machine."""
+
+    def step_s(self, configuration: Configuration) -> float:
+        """Seconds of a training step."""
+
+    def memory_bytes(self, configuration: Configuration) -> int:
+        """Memory of the process that trains it: its own, or the GPU's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +34,16 @@ class Budget:
 
     Attributes:
         device: cpu, cuda or mps.
-        memory_bytes: Memory of a training step.
+        memory_bytes: Memory of a training.
         time_s: Seconds for one training, or None for nnU-Net's schedule.
-        step_s: Measures the seconds of a configuration's training step on the device; needed
-            where `time_s` is given.
-        footprint: Estimates the bytes of a configuration's training process; a rule of thumb for
-            convolutional networks is used where it is None.
+        costs: What configurations cost; needed where `time_s` is given. Without it memory is kept
+            by nnU-Net's estimates only.
     """
 
     device: str
     memory_bytes: int
     time_s: float | None
-    step_s: Callable[[Configuration], float] | None = None
-    footprint: Callable[[Configuration], int] | None = None
+    costs: Costs | None = None
 
 
 def parse_memory(text: str) -> int:
@@ -72,13 +80,7 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def make_budget(
-    device: str = "auto",
-    memory: str | None = None,
-    time: str | None = None,
-    *,
-    step_s: Callable[[Configuration], float] | None = None,
-) -> Budget:
+def make_budget(device: str = "auto", memory: str | None = None, time: str | None = None) -> Budget:
     """Reads the budget from the command line's words; what is not said is measured.
 
     Raises:
@@ -87,10 +89,13 @@ def make_budget(
     found = find_device(device)
     return Budget(
         device=found,
-        memory_bytes=parse_memory(memory) if memory else free_memory_bytes(found),
+        memory_bytes=parse_memory(memory) if memory else _usable_bytes(found),
         time_s=parse_duration(time) if time else None,
-        step_s=step_s,
     )
+
+
+def _usable_bytes(device: str) -> int:
+    return int(TRAINING_SHARE.get(device, 1.0) * free_memory_bytes(device))
 
 
 def measuring_budget(
@@ -101,26 +106,7 @@ def measuring_budget(
     fingerprint: Fingerprint,
 ) -> Budget:
     """The budget, with the means to find out what a configuration costs."""
-    from autoseg.costs.step_time import measure_step_s
-    from autoseg.costs.training_memory import training_footprint
-    from autoseg.planning.measures import measures_of, stored_bytes
+    from autoseg.planning.measured_costs import MeasuredCosts
 
     budget = make_budget(device, memory, time_budget)
-    measures = {
-        canonical: measures_of(dataset, fingerprint, canonical=canonical)
-        for canonical in (False, True)
-    }
-
-    @cache  # planners ask again for what they have not changed, and a trace takes a while
-    def trace(configuration: Configuration) -> int:
-        cases = stored_bytes(measures[configuration.orientation is not None], configuration)
-        return training_footprint(configuration, budget.device, cases)
-
-    def footprint(configuration: Configuration) -> int:
-        return trace(replace(configuration, memory_bytes=0))
-
-    return replace(
-        budget,
-        step_s=lambda item: measure_step_s(item, device=budget.device),
-        footprint=footprint,
-    )
+    return replace(budget, costs=MeasuredCosts(budget.device, dataset, fingerprint))

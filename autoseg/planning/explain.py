@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoseg.planning.budget import Budget
-from autoseg.planning.planners.request import DROPPED
 from autoseg.planning.planners.time_budget import estimate_step_s
-from autoseg.schema.plan import Configuration, Plan
+from autoseg.schema.plan import Configuration, Decision, Plan
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
@@ -38,31 +37,43 @@ def explain(plan: Plan, costs: Mapping[str, Cost]) -> str:
         "| configuration | spacing mm | patch | batch | network | parameters | memory | training |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name, configuration in plan.configurations.items():
-        cost = costs.get(name)
-        spacing = " × ".join(
-            "case" if step is None else f"{step:.3g}" for step in configuration.spacing_mm
-        )
-        patch = " × ".join(map(str, configuration.patch_size))
-        if configuration.num_slices > 1:
-            patch += f", {configuration.num_slices} slices"
-        parameters = f"{cost.parameters / 1e6:.2f} M" if cost else ""
-        lines.append(
-            f"| {name} | {spacing} | {patch} | {configuration.batch_size} | {configuration.network.architecture}, "
-            f"{configuration.network.features[0]}–{configuration.network.features[-1]} features | "
-            f"{parameters} | {configuration.memory_bytes / 2**30:.1f} GB | {_time(configuration, cost)} |"
-        )
-    dropped = [configuration for configuration in plan.decisions if configuration.value == DROPPED]
+    lines += [_row(item, costs.get(name)) for name, item in plan.configurations.items()]
+    dropped = [item for item in plan.decisions if item.dropped]
     if dropped:
         lines += ["", "Not planned:", ""]
-        lines += [f"- {configuration.topic}: {configuration.reason}." for configuration in dropped]
+        lines += [f"- {item.configuration}: {item.reason}." for item in dropped]
     lines += ["", "## Decisions", ""]
     lines += [
-        f"- **{configuration.topic}**: {configuration.value} – {configuration.reason}."
-        for configuration in plan.decisions
-        if configuration.value != DROPPED
+        f"- **{title(item)}**: {item.value} – {item.reason}."
+        for item in plan.decisions
+        if not item.dropped
     ]
     return "\n".join(lines) + "\n"
+
+
+def title(decision: Decision) -> str:
+    """What a decision is about."""
+    if decision.configuration is None:
+        return decision.topic
+    return f"{decision.configuration}: {decision.topic}"
+
+
+def _row(configuration: Configuration, cost: Cost | None) -> str:
+    network = configuration.network
+    patch = " × ".join(map(str, configuration.patch_size))
+    if configuration.num_slices > 1:
+        patch += f", {configuration.num_slices} slices"
+    cells = (
+        configuration.name,
+        " × ".join("case" if step is None else f"{step:.3g}" for step in configuration.spacing_mm),
+        patch,
+        str(configuration.batch_size),
+        f"{network.architecture}, {network.features[0]}–{network.features[-1]} features",
+        f"{cost.parameters / 1e6:.2f} M" if cost else "",
+        f"{configuration.memory_bytes / 2**30:.1f} GB",
+        _time(configuration, cost),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _time(configuration: Configuration, cost: Cost | None) -> str:
@@ -87,25 +98,15 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def costs(made: Plan, budget: Budget) -> dict[str, Cost]:
-    """What each configuration costs here; equal networks are measured once."""
+def costs(plan: Plan, budget: Budget) -> dict[str, Cost]:
+    """What each configuration costs here; nothing is measured where the time is given."""
     from autoseg.costs.training_memory import count_parameters
 
-    assert budget.step_s is not None
+    assert budget.costs is not None
     found: dict[str, Cost] = {}
-    known: dict[object, float] = {}
-    for name, configuration in made.configurations.items():
-        key = (
-            configuration.network,
-            configuration.patch_size,
-            configuration.batch_size,
-            configuration.num_slices,
-        )
-        if key not in known:
-            known[key] = (
-                0.0
-                if configuration.training.time_budget_s is not None
-                else estimate_step_s(configuration, budget.step_s)
-            )
-        found[name] = Cost(parameters=count_parameters(configuration), step_s=known[key])
+    for name, configuration in plan.configurations.items():
+        step_s = 0.0
+        if configuration.training.time_budget_s is None:
+            step_s = estimate_step_s(configuration, budget.costs.step_s)
+        found[name] = Cost(parameters=count_parameters(configuration), step_s=step_s)
     return found

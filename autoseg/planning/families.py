@@ -19,7 +19,10 @@ MAX_FEATURES = {2: 512, 3: 320}
 RESIDUAL_BLOCKS = (1, 3, 4, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6)
 WINDOW = 7
 SWIN_LEVELS = 6
-TOKEN_SIZE = 8
+UNET_WIDTHS = (32, 24, 16, 8)
+SWIN_WIDTHS = (48, 32, 16)
+DFORMER_WIDTHS = (96, 64, 32)
+PRIMUS_WIDTHS = (864, 396, 192)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +34,16 @@ class Candidate:
         patch_share: Voxels of the patch's axes relative to the planned ones.
         min_steps: Steps that it must see to be worth its cost.
         deep: The family's full depth; False for a shallower network.
+        smallest_axis: Voxels below which no axis is shortened.
+        max_batch: Largest batch, or None for the usual one.
     """
 
     width: int
     patch_share: float = 1
     min_steps: int = 0
     deep: bool = True
+    smallest_axis: int = 32
+    max_batch: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,17 +52,24 @@ class Family:
 
     Attributes:
         spec: Makes a network from a topology, a width and whether it has its full depth.
-        width: Width of the full network.
+        widths: Width of the full network, then those of narrower ones for little memory.
         candidates: For time budgets, the best first.
         training: Changes nnU-Net's training to what the architecture needs.
         short: The same for a short schedule.
+        min_poolings: How often a patch must be large enough to be pooled.
     """
 
     spec: Callable[[Topology, int, bool], NetworkSpec]
-    width: int
+    widths: tuple[int, ...]
     candidates: tuple[Candidate, ...]
     training: Callable[[TrainingPlan], TrainingPlan]
     short: Callable[[TrainingPlan], TrainingPlan]
+    min_poolings: int = 0
+
+    @property
+    def width(self) -> int:
+        """Width of the full network."""
+        return self.widths[0]
 
 
 def short_training(training: TrainingPlan) -> TrainingPlan:
@@ -250,14 +264,14 @@ FAMILIES: Registry[Family] = Registry(
     {
         "plain_unet": Family(
             spec=unet_spec("plain_unet"),
-            width=32,
+            widths=UNET_WIDTHS,
             candidates=_UNET_CANDIDATES,
             training=_unchanged,
             short=short_training,
         ),
         "residual_unet": Family(
             spec=unet_spec("residual_unet"),
-            width=32,
+            widths=UNET_WIDTHS,
             # Short budgets are better spent on the plain network.
             candidates=(),
             training=_unchanged,
@@ -265,24 +279,26 @@ FAMILIES: Registry[Family] = Registry(
         ),
         "swin_unetr": Family(
             spec=swin_unetr_spec,
-            width=48,
-            candidates=_candidates((48, 32, 16), 800),
+            widths=SWIN_WIDTHS,
+            candidates=_candidates(SWIN_WIDTHS, 800),
             training=_transformer_training(1e-4),
             short=_short_transformer_training(1e-3),
+            min_poolings=2,
         ),
         "dformer": Family(
             spec=dformer_spec,
-            width=96,
-            candidates=_candidates((96, 64, 32), 800),
+            widths=DFORMER_WIDTHS,
+            candidates=_candidates(DFORMER_WIDTHS, 800),
             training=_transformer_training(3e-4),
             short=_short_transformer_training(1e-3),
         ),
         "primus": Family(
             spec=primus_spec,
-            width=864,
-            candidates=_candidates((864, 396, 192), 1000),
+            widths=PRIMUS_WIDTHS,
+            candidates=_candidates(PRIMUS_WIDTHS, 1000),
             training=_transformer_training(3e-4),
             short=_short_transformer_training(1e-3),
+            min_poolings=1,
         ),
     },
     plural="families",

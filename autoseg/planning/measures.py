@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.orientation import Orientation, turn
 from autoseg.schema.plan import Configuration, IntensityStatistics
 
 ANISOTROPY = 3
@@ -26,6 +27,7 @@ class Measures:
         num_cases: Number of training cases.
         num_label_names: Names in dataset.json's labels, with background and ignore.
         object_mm: Diameter of the smallest class's objects, or None where nothing is labelled.
+        num_label_maps: Per case, one for each rater.
     """
 
     spacings: tuple[tuple[float, ...], ...]
@@ -35,19 +37,25 @@ class Measures:
     num_cases: int
     num_label_names: int
     object_mm: float | None
+    num_label_maps: tuple[int, ...]
 
 
-def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) -> Measures:
+def measures_of(
+    dataset: Dataset, fingerprint: Fingerprint, orientation: Orientation | None
+) -> Measures:
     """Takes from a fingerprint what planning needs.
 
     Args:
         dataset: The data set.
         fingerprint: Its fingerprint.
-        canonical: Axes as they are after all cases were turned to LPS.
+        orientation: Axes as they are after all cases were turned to it; None for no turn.
     """
+    maps = {case.identifier: len(case.annotations) for case in dataset.cases}
     spacings, shapes = [], []
     for record in fingerprint.cases.values():
-        order = canonical_order(record.orientation) if canonical else (0, 1, 2)
+        order = (0, 1, 2)
+        if orientation is not None and record.dimensions == 3:
+            order, _ = turn(record.orientation, orientation)
         spacings.append(tuple(record.spacing_mm[axis] for axis in order))
         shapes.append(tuple(record.shape_after_crop[axis] for axis in order))
     return Measures(
@@ -58,6 +66,7 @@ def measures_of(dataset: Dataset, fingerprint: Fingerprint, *, canonical: bool) 
         num_cases=len(dataset.cases),
         num_label_names=len(dataset.labels.classes) + 1 + (dataset.labels.ignore is not None),
         object_mm=object_diameter_mm(fingerprint),
+        num_label_maps=tuple(maps.get(name, 1) for name in fingerprint.cases),
     )
 
 
@@ -76,15 +85,6 @@ def object_diameter_mm(fingerprint: Fingerprint) -> float | None:
                 diameter = float(np.cbrt(6 * volume_mm3 / np.pi))
             diameters.setdefault(value, []).append(diameter)
     return min((float(np.median(items)) for items in diameters.values()), default=None)
-
-
-def canonical_order(orientation: str) -> tuple[int, int, int]:
-    """For the LPS axes z, y, x: which array axis of an image with this orientation it is."""
-    world = {"L": 0, "R": 0, "P": 1, "A": 1, "S": 2, "I": 2}
-    order = [0, 0, 0]
-    for index_axis, letter in enumerate(orientation):
-        order[2 - world[letter]] = 2 - index_axis
-    return order[0], order[1], order[2]
 
 
 def median_shape(measures: Measures, spacing: tuple[float, ...]) -> tuple[float, ...]:
@@ -129,12 +129,28 @@ def transposition(spacing: Sequence[float]) -> tuple[int, int, int]:
 
 
 def stored_bytes(measures: Measures, configuration: Configuration) -> list[int]:
-    """Size of every preprocessed case: float32 channels and labels."""
-    order = configuration.transpose
-    sizes = []
+    """Size of every preprocessed case: float32 channels and label maps."""
+    image = 4 * len(configuration.channels)
+    voxels = _stored_voxels(measures, configuration)
+    return [
+        int(count * (image + maps))
+        for count, maps in zip(voxels, measures.num_label_maps, strict=True)
+    ]
+
+
+def stage_bytes(measures: Measures, configuration: Configuration) -> list[int]:
+    """Size of what earlier stages predict for every case: labels, or float16 probabilities."""
+    stage = configuration.previous
+    if stage is None:
+        return []
+    per_voxel = 2 * configuration.in_channels if stage.kind == "probabilities" else 1
+    return [int(voxels * per_voxel) for voxels in _stored_voxels(measures, configuration)]
+
+
+def _stored_voxels(measures: Measures, configuration: Configuration) -> Iterator[float]:
+    """Voxels of every preprocessed case."""
     for spacing, shape in zip(measures.spacings, measures.shapes, strict=True):
         voxels = 1.0
-        for axis, target in zip(order, configuration.spacing_mm, strict=True):
+        for axis, target in zip(configuration.transpose, configuration.spacing_mm, strict=True):
             voxels *= shape[axis] * (spacing[axis] / target if target else 1)
-        sizes.append(int(voxels * (4 * len(configuration.channels) + 1)))
-    return sizes
+        yield voxels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from autoseg.costs.machine import PROCESS_BYTES
 from autoseg.schema.plan import Configuration, NetworkSpec
 
 RESIDUAL = "residual_unet"
@@ -13,8 +14,6 @@ BYTES_PER_ELEMENT = 10.0
 """Measured bytes of a training step per feature map element (float32, values and gradients)."""
 BYTES_PER_PARAMETER = 24.0
 """Weight, gradient, two moments, averaged weight and the optimiser's scratch in float32."""
-BASE_BYTES = 470 * 2**20
-"""The interpreter with torch and batches: what a training takes beside its network."""
 
 
 def feature_map_elements(spec: NetworkSpec, patch_size: Sequence[int], out_channels: int) -> int:
@@ -82,18 +81,27 @@ def num_parameters(spec: NetworkSpec, in_channels: int, out_channels: int) -> in
         total += conv(2 * features, features, spec.kernel_sizes[here])
         total += (convs - 1) * conv(features, features, spec.kernel_sizes[here])
         total += features * out_channels + out_channels
+    if not spec.decoder_blocks:  # the only level has the only head
+        total += spec.features[0] * out_channels + out_channels
     return total
 
 
-def training_memory_bytes(configuration: Configuration) -> int:
+def work_of(configuration: Configuration) -> float:
+    """A measure of the work of a training step."""
+    outputs = configuration.labels.num_outputs
+    amount = work(configuration.network, configuration.patch_size, outputs)
+    return amount * configuration.batch_size
+
+
+def training_memory_bytes(configuration: Configuration, device: str = "cpu") -> int:
     """Rule of thumb for the memory of training a convolutional network in float32."""
     spec, outputs = configuration.network, configuration.labels.num_outputs
     if spec.architecture not in CONVOLUTIONAL:
-        return BASE_BYTES
+        return PROCESS_BYTES[device]
     elements = feature_map_elements(spec, configuration.patch_size, outputs)
     parameters = num_parameters(spec, configuration.in_channels, outputs)
     step = BYTES_PER_ELEMENT * elements * configuration.batch_size
-    return int(BASE_BYTES + step + BYTES_PER_PARAMETER * parameters)
+    return int(PROCESS_BYTES[device] + step + BYTES_PER_PARAMETER * parameters)
 
 
 def _stage_shapes(spec: NetworkSpec, patch_size: Sequence[int]) -> list[list[int]]:

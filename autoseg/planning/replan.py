@@ -11,8 +11,9 @@ from autoseg import planned
 from autoseg.datasets.recipes import load_recipe
 from autoseg.errors import UsageError
 from autoseg.planning.budget import measuring_budget, parse_duration
+from autoseg.planning.choices import planner_request, with_choices, with_recipe
+from autoseg.planning.explain import title
 from autoseg.planning.planners import PLANNERS
-from autoseg.planning.planners.request import Request
 from autoseg.planning.planners.time_budget import USABLE
 from autoseg.schema import serialise
 from autoseg.schema.fingerprint import Fingerprint
@@ -57,21 +58,16 @@ def plan_again(
     workspace: Workspace, made: Plan, name: str, device: str, time_budget: str | None
 ) -> dict[str, Configuration]:
     """Plans one configuration for another time; the workspace's plan stays as it is."""
-    memory = made.request.get("memory") or None
-    request = Request(
-        configurations=(name,),
-        network=made.request.get("network") or None,
-        memory=memory is not None,
-        seed=made.configurations[name].seed,
-        recipe=load_recipe(made.request["recipe"]) if made.request.get("recipe") else None,
-    )
+    recipe = load_recipe(made.request.recipe) if made.request.recipe else None
+    request = replace(with_recipe(made.request, recipe), configurations=(name,))
     dataset = planned.load_dataset(workspace)
     measured = serialise.load(Fingerprint, workspace.fingerprint)
-    budget = measuring_budget(device, memory, time_budget, dataset, measured)
-    again = PLANNERS[made.planner](dataset, measured, budget, request)
-    for reason in again.decisions:
-        if reason.topic.startswith(name):
-            logger.info("%s: %s – %s.", reason.topic, reason.value, reason.reason)
+    budget = measuring_budget(device, request.memory, time_budget, dataset, measured)
+    again = PLANNERS[made.planner](dataset, measured, budget, planner_request(request, recipe))
+    again = with_choices(again, request)
+    for decision in again.decisions:
+        if decision.configuration == name:
+            logger.info("%s: %s – %s.", title(decision), decision.value, decision.reason)
     return again.configurations
 
 

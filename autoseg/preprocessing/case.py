@@ -15,7 +15,7 @@ from autoseg.errors import ImageError
 from autoseg.images.files import read_case
 from autoseg.preprocessing.crop import Box, nonzero_box, nonzero_mask, slices
 from autoseg.preprocessing.normalisation import NORMALISATIONS
-from autoseg.preprocessing.raters import Labels, read_reference
+from autoseg.preprocessing.raters import Labels, read_raters
 from autoseg.preprocessing.resample import (
     coarse_axis,
     resample_volume,
@@ -24,9 +24,12 @@ from autoseg.preprocessing.resample import (
 from autoseg.preprocessing.resample_labels import resample_labels
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
+from autoseg.schema.orientation import Turn
 from autoseg.schema.plan import Configuration
+from autoseg.schema.triple import triple
 
 Floats = npt.NDArray[np.float32]
+AS_IT_IS: Turn = ((0, 1, 2), (False, False, False))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,7 @@ class CaseTrace:
     @property
     def crop_shape(self) -> tuple[int, int, int]:
         """Shape of the crop before resampling."""
-        return tuple(stop - start for start, stop in self.crop)  # type: ignore[return-value]
+        return triple(stop - start for start, stop in self.crop)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,8 @@ class PreprocessedCase:
 
     Attributes:
         image: [c, z, y, x] float32.
-        labels: [z, y, x] indices of the label scheme, or None for unlabelled cases.
+        labels: [r, z, y, x] indices of the label scheme, one map per rater; None for unlabelled
+            cases.
         trace: How it was made.
         source: The cropped image before normalisation, [c, z, y, x]; only for networks that get
             `image_labels`, and where it has zeros around its object, see `with_image_labels`.
@@ -81,11 +85,11 @@ def preprocess_case(case: Case, configuration: Configuration) -> PreprocessedCas
     Raises:
         ImageError: A file cannot be read or does not fit the configuration.
     """
-    image, geometry = read_case(case.images)
-    labels = read_reference(case, configuration.labels) if case.annotations else None
-    if labels is not None and labels.shape != geometry.shape:
+    image, geometry = read_case(case.images, num_channels=len(configuration.channels))
+    labels = read_raters(case, configuration.labels) if case.annotations else None
+    if labels is not None and labels.shape[1:] != geometry.shape:
         raise ImageError(
-            f"{case.annotations[0]}: shape {labels.shape} differs from the image's "
+            f"{case.annotations[0]}: shape {labels.shape[1:]} differs from the image's "
             f"{geometry.shape}. Re-export the label or remove the case."
         )
     return preprocess_array(image, geometry, configuration, labels=labels, name=str(case.images[0]))
@@ -105,7 +109,7 @@ def preprocess_array(
         image: [c, z, y, x] float32, not changed.
         geometry: Its geometry.
         configuration: What to do.
-        labels: [z, y, x] indices, or None.
+        labels: [r, z, y, x] indices, one map per rater, or None.
         name: For messages.
 
     Raises:
@@ -117,13 +121,14 @@ def preprocess_array(
             f"{name}: has {image.shape[0]} channels, the model expects "
             f"{len(configuration.channels)} ({names})."
         )
-    axes, flips = _permutation(geometry, configuration)
-    image = _permute(image, axes, flips)
+    turn, order = _turn_to(configuration, geometry), configuration.transpose
+    axes, flips = triple(turn[0][axis] for axis in order), triple(turn[1][axis] for axis in order)
+    image = _permute(_turned(image, turn), order, AS_IT_IS[1])
     spacing = tuple(geometry.spacing_mm[axis] for axis in axes)
     crop = nonzero_box(image)
     image = image[(slice(None), *slices(crop))]
     if labels is not None:
-        labels = _permute(labels[None], axes, flips)[0][slices(crop)]
+        labels = _permute(labels, axes, flips)[(slice(None), *slices(crop))]
     stage = configuration.previous
     on_image = stage is not None and stage.kind == "image_labels"
     needs_mask = on_image or any(channel.use_mask for channel in configuration.channels)
@@ -136,32 +141,30 @@ def preprocess_array(
     coarse = coarse_axis(spacing, target)
     made = _normalise_and_resample(image, configuration, mask, shape, coarse)
     if labels is not None:
-        labels = np.ascontiguousarray(resample_labels(labels, shape, coarse=coarse))
+        labels = np.stack([resample_labels(rater, shape, coarse=coarse) for rater in labels])
     trace = CaseTrace(
         geometry=geometry,
         axes=axes,
         flips=flips,
         crop=crop,
-        shape=shape,  # type: ignore[arg-type]
-        spacing_mm=spacing,  # type: ignore[arg-type]
-        target_mm=target,  # type: ignore[arg-type]
+        shape=triple(shape),
+        spacing_mm=triple(spacing),
+        target_mm=triple(target),
     )
     source = image if on_image and mask is not None and not mask.all() else None
     return PreprocessedCase(image=made, labels=labels, trace=trace, source=source)
 
 
-def _permutation(
-    geometry: Geometry, configuration: Configuration
-) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    axes: tuple[int, ...] = (0, 1, 2)
-    flips: tuple[bool, ...] = (False, False, False)
-    if configuration.orientation is not None:
-        axes, flips = geometry.to_canonical(configuration.orientation)
-    order = configuration.transpose
-    return (
-        tuple(axes[axis] for axis in order),  # type: ignore[return-value]
-        tuple(flips[axis] for axis in order),
-    )
+def _turn_to(configuration: Configuration, geometry: Geometry) -> Turn:
+    """How an image comes into the orientation of the training images."""
+    if configuration.orientation is None:
+        return AS_IT_IS
+    return geometry.turn_to(configuration.orientation)
+
+
+def _turned(image: Floats, turn: Turn) -> Floats:
+    """The image, in memory as it lies there when it is stored so: sums round by their order."""
+    return image if turn == AS_IT_IS else np.ascontiguousarray(_permute(image, *turn))
 
 
 def _permute(image: npt.NDArray[np.generic], axes: Sequence[int], flips: Sequence[bool]) -> Floats:
@@ -243,7 +246,7 @@ class Restoration:
     @property
     def other_shape(self) -> tuple[int, int, int]:
         """`shape`, along the axes of the other array."""
-        return tuple(self.shape[self.axes.index(axis)] for axis in range(3))  # type: ignore[return-value]
+        return triple(self.shape[self.axes.index(axis)] for axis in range(3))
 
     def turned(self, window: Sequence[slice]) -> tuple[slice, slice, slice]:
         """A window of what is predicted: from the other array's axes to the network's."""
@@ -251,7 +254,7 @@ class Restoration:
         for axis, flip, size in zip(self.axes, self.flips, self.shape, strict=True):
             part = window[axis]
             result.append(slice(size - part.stop, size - part.start) if flip else part)
-        return tuple(result)  # type: ignore[return-value]
+        return triple(result)
 
 
 def to_image(trace: CaseTrace) -> Restoration:
@@ -278,13 +281,13 @@ def to_grid(source: CaseTrace, target: CaseTrace) -> Restoration:
     shape = tuple(target.shape[axis] for axis in axes)
     spacing = tuple(target.target_mm[axis] for axis in axes)
     return Restoration(
-        shape=shape,  # type: ignore[arg-type]
+        shape=triple(shape),
         coarse=coarse_axis(source.target_mm, spacing),
-        axes=axes,  # type: ignore[arg-type]
-        flips=tuple(
+        axes=triple(axes),
+        flips=triple(
             flip != target.flips[axis] for flip, axis in zip(source.flips, axes, strict=True)
-        ),  # type: ignore[arg-type]
-        crop=tuple((0, size) for size in shape),  # type: ignore[arg-type]
+        ),
+        crop=triple((0, size) for size in shape),
         full_shape=target.shape,
     )
 

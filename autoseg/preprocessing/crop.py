@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from autoseg.schema.triple import triple
+
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """(start, stop) per axis z, y, x."""
 
@@ -25,15 +27,15 @@ def nonzero_box(image: npt.NDArray[np.generic]) -> Box:
         planes = np.moveaxis(image, axis, 0)
         start = next((index for index in range(size) if planes[index].any()), None)
         if start is None:
-            return tuple((0, length) for length in image.shape[1:])  # type: ignore[return-value]
+            return triple((0, length) for length in image.shape[1:])
         stop = next(index for index in range(size, 0, -1) if planes[index - 1].any())
         box.append((start, stop))
-    return tuple(box)  # type: ignore[return-value]
+    return triple(box)
 
 
 def slices(box: Box) -> tuple[slice, slice, slice]:
     """The box as an index."""
-    return tuple(slice(start, stop) for start, stop in box)  # type: ignore[return-value]
+    return triple(slice(start, stop) for start, stop in box)
 
 
 def nonzero_mask(image: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""References of a case: one label map, or the majority of several raters."""
+"""Label maps of a case, one per rater, and their majority."""
 
 from __future__ import annotations
 
@@ -9,37 +9,56 @@ import numpy as np
 import numpy.typing as npt
 
 from autoseg.errors import ImageError
-from autoseg.images.files import read_image
+from autoseg.images.files import read_label_map
 from autoseg.schema.dataset import Case
 from autoseg.schema.labels import LabelScheme
 
 Labels = npt.NDArray[np.integer]
 
 
-def read_reference(case: Case, scheme: LabelScheme) -> Labels:
-    """Reads the label map of a case as indices; several raters are joined by majority.
+def read_raters(case: Case, scheme: LabelScheme) -> Labels:
+    """Reads every label map of a case that has some.
 
-    A tie goes to the foreground, and there to the lower index, so that with two raters of four
-    a voxel is foreground (the 50 % consensus that LIDC studies use).
+    Returns:
+        [r, z, y, x] indices, in the order of `case.annotations`.
 
     Raises:
         ImageError: A label value is unknown, or the raters' maps differ in shape.
     """
     maps = [_encode(path, scheme) for path in case.annotations]
-    if len(maps) == 1:
-        return maps[0]
     if len({item.shape for item in maps}) > 1:
         raise ImageError(f"Case '{case.identifier}': the raters' label maps differ in shape.")
-    return majority(maps, len(scheme.known_values))
+    return np.stack(maps)
 
 
-def majority(maps: Sequence[Labels], num_indices: int) -> Labels:
-    """Most frequent index per voxel; ties go to the foreground and there to the lower index."""
-    stack = np.stack(maps)
-    best = np.zeros(stack.shape[1:], dtype=np.uint8)
-    result = np.zeros_like(maps[0])
-    for index in [*range(1, num_indices), 0]:
-        votes = (stack == index).sum(axis=0, dtype=np.uint8)
+def read_reference(case: Case, scheme: LabelScheme) -> Labels:
+    """Reads the label map of a case [z, y, x] as indices, or the majority of several raters'.
+
+    Raises:
+        ImageError: A label value is unknown, or the raters' maps differ in shape.
+    """
+    return majority(read_raters(case, scheme), scheme)
+
+
+def majority(raters: Sequence[Labels] | Labels, scheme: LabelScheme) -> Labels:
+    """Most frequent index per voxel.
+
+    A tie goes to the foreground, and there to the lower index, so that with two raters of four
+    a voxel is foreground (the 50 % consensus that LIDC studies use). Who ignored a voxel has no
+    vote there; what all of them ignored stays ignored.
+
+    Args:
+        raters: [r, *space] indices, at least one rater.
+        scheme: Which indices there are.
+    """
+    stack = np.asarray(raters)
+    if len(stack) == 1:
+        single: Labels = stack[0]
+        return single
+    best = np.zeros(stack.shape[1:], dtype=np.uint16)
+    result: Labels = np.full_like(stack[0], scheme.ignore_index or 0)
+    for index in [*range(1, scheme.num_indices), 0]:
+        votes = (stack == index).sum(axis=0, dtype=np.uint16)
         better = votes > best
         best[better] = votes[better]
         result[better] = index
@@ -47,7 +66,7 @@ def majority(maps: Sequence[Labels], num_indices: int) -> Labels:
 
 
 def _encode(path: Path, scheme: LabelScheme) -> Labels:
-    array, _ = read_image(path)
+    array, _ = read_label_map(path)
     if array.shape[0] != 1:
         raise ImageError(f"{path}: a label map has one channel, this file has {array.shape[0]}.")
     try:

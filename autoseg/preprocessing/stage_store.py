@@ -25,8 +25,13 @@ class StageStore:
 
     def __init__(self, folder: Path, *, cache_bytes: int = 2**29) -> None:
         self.folder = folder
+        self.cache_bytes = cache_bytes
         self._cache: dict[str, npt.NDArray[Any]] = {}
         self._cache_left = cache_bytes
+
+    def with_own_cache(self, share: int) -> StageStore:
+        """The same folder with an empty cache of a `share`-th of the size, for another process."""
+        return StageStore(self.folder, cache_bytes=self.cache_bytes // share)
 
     def is_complete(self, name: str, source: str) -> bool:
         """Whether a case is there and was made by the models that `source` identifies."""

@@ -88,6 +88,9 @@ def _cases(checkpoint: Checkpoint) -> str:
 
 
 def _plan_rows(configuration: Configuration, checkpoint: Checkpoint) -> list[str]:
+    # Axes of the image before it was transposed, which is how people know them.
+    names = ["zyx"[axis] for axis in configuration.transpose]
+    in_patch = [names[axis] for axis in configuration.patch_axes]
     spacing = " × ".join(
         "as it is" if step is None else f"{step:g}" for step in configuration.spacing_mm
     )
@@ -96,15 +99,14 @@ def _plan_rows(configuration: Configuration, checkpoint: Checkpoint) -> list[str
         f"{channel.name} ({channel.normalisation})" for channel in configuration.channels
     )
     parameters = sum(item.numel() for item in checkpoint.weights.values()) / 1e6
-    axes = [configuration.patch_axes[axis] for axis in configuration.training.mirror_axes]
-    mirrored = ", ".join("zyx"[axis] for axis in axes)
+    mirrored = [in_patch[axis] for axis in configuration.training.mirror_axes]
     return [
         f"| network | {configuration.network.architecture}, {parameters:.2f} M parameters |",
         f"| channels | {channels} |",
-        f"| spacing (mm) | {spacing} |",
+        f"| spacing (mm) | {spacing} ({', '.join(names)}) |",
         f"| orientation | {configuration.orientation or 'as the images have it'} |",
-        f"| patch | {patch} |",
-        f"| mirrored axes | {mirrored or 'none'} |",
+        f"| patch | {patch} ({', '.join(in_patch)}) |",
+        f"| mirrored axes | {', '.join(sorted(mirrored, reverse=True)) or 'none'} |",
         f"| training | {configuration.training.loss}, {configuration.training.optimiser} |",
     ]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.names import name_fault
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,12 @@ class Case:
     images: tuple[Path, ...]
     label: Path | None = None
     raters: dict[str, Path] = field(default_factory=dict)
+
+    def faults(self) -> list[str]:
+        """What is wrong with the case, in words."""
+        names = {"identifier": self.identifier, **{f"rater {name}": name for name in self.raters}}
+        found = (name_fault(what, name) for what, name in names.items())
+        return [fault for fault in found if fault]
 
     @property
     def annotations(self) -> tuple[Path, ...]:

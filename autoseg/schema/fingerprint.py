@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoseg.schema.orientation import Orientation
 from autoseg.schema.plan import IntensityStatistics
 
 
@@ -46,7 +47,7 @@ class CaseRecord:
     shape_after_crop: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
     dimensions: int
-    orientation: str
+    orientation: Orientation
     labels: dict[str, LabelRecord]
     digest: str
 
@@ -60,8 +61,6 @@ class Fingerprint:
         intensities: Foreground statistics per channel, each case weighing the same.
         relative_size_after_crop: Median share of voxels that the crop keeps.
         class_frequencies: Raw value (as text) → share of all voxels.
-        layout: Axis z, y, x of the array → how consistently labels are ordered along it, 0 … 1.
-        layout_lps: The same with all cases in LPS orientation.
         warnings: What is unusual but no error.
         signature: Identifies the files that were measured.
     """
@@ -70,7 +69,5 @@ class Fingerprint:
     intensities: tuple[IntensityStatistics, ...]
     relative_size_after_crop: float
     class_frequencies: dict[str, float]
-    layout: tuple[float, float, float]
-    layout_lps: tuple[float, float, float]
     warnings: tuple[str, ...]
     signature: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+
+from autoseg.schema.nifti_placement import NiftiPlacement
+from autoseg.schema.orientation import ORIENTATIONS, PAIRS, Orientation, Turn, turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +21,8 @@ class Geometry:
         origin_mm: Centre of the first voxel in world coordinates (x, y, z), as ITK has it.
         direction: Direction cosines, row by row (x, y, z), as ITK has them.
         dimensions: 2 for a 2D image, else 3.
+        nifti: What the image's own header says, for NIfTI files; a label map in that format
+            repeats it. It plays no part in whether two geometries are equal.
     """
 
     shape: tuple[int, int, int]
@@ -26,26 +30,27 @@ class Geometry:
     origin_mm: tuple[float, ...]
     direction: tuple[float, ...]
     dimensions: int = 3
+    nifti: NiftiPlacement | None = field(default=None, compare=False, repr=False)
 
-    def orientation(self) -> str:
-        """Letters of the directions in which x, y and z grow: "LPS" is the identity of ITK."""
-        return "".join(letter for letter, _, _ in self._axes())
+    def orientation(self) -> Orientation:
+        """Directions in which x, y and z grow, of oblique images those that are nearest."""
+        if self.dimensions == 2:
+            return "LPS"
+        cosines = np.asarray(self.direction, dtype=float).reshape(3, 3)
+        free = [0, 1, 2]
+        # The clearest axis chooses first, so that an oblique image has three different letters.
+        order = sorted(range(3), key=lambda axis: -np.abs(cosines[:, axis]).max())
+        letters: dict[int, str] = {}
+        for axis in order:
+            world = max(free, key=lambda row: abs(cosines[row, axis]))
+            free.remove(world)
+            letters[axis] = PAIRS[world][int(cosines[world, axis] < 0)]
+        name = "".join(letters[axis] for axis in range(3))
+        return next(known for known in ORIENTATIONS if known == name)
 
-    def to_canonical(
-        self, orientation: Literal["LPS", "RAS"] = "LPS"
-    ) -> tuple[tuple[int, ...], tuple[bool, ...]]:
-        """How array axes are permuted, then flipped, so that they grow in given directions.
-
-        Returns:
-            (axes, flips): `array.transpose(axes)`, then each axis whose flip is true is reversed.
-        """
-        axes: list[int] = [0, 0, 0]
-        flips: list[bool] = [False, False, False]
-        for index_axis, (_, world_axis, positive) in enumerate(self._axes()):
-            axes[2 - world_axis] = 2 - index_axis
-            # Right and anterior are where left and posterior are not; up is up in both.
-            flips[2 - world_axis] = positive == (orientation == "RAS" and world_axis < 2)
-        return tuple(axes), tuple(flips)
+    def turn_to(self, orientation: Orientation) -> Turn:
+        """How the array comes into an orientation; 2D images are never turned."""
+        return turn(self.orientation() if self.dimensions == 3 else orientation, orientation)
 
     def cropped(self, box: Sequence[slice]) -> Geometry:
         """Geometry of a part of the image: slices along z, y and x."""
@@ -57,23 +62,8 @@ class Geometry:
             self,
             shape=tuple(part.stop - part.start for part in box),
             origin_mm=tuple(float(value) for value in origin),
+            nifti=None,  # it places the whole image
         )
-
-    def _axes(self) -> list[tuple[str, int, bool]]:
-        """(letter, world axis, grows in the LPS direction) for the index axes x, y, z."""
-        if self.dimensions == 2:
-            return [("L", 0, True), ("P", 1, True), ("S", 2, True)]
-        cosines = np.asarray(self.direction, dtype=float).reshape(3, 3)
-        free = [0, 1, 2]
-        # The clearest axis chooses first, so that an oblique image has three different letters.
-        order = sorted(range(3), key=lambda axis: -np.abs(cosines[:, axis]).max())
-        result: dict[int, tuple[str, int, bool]] = {}
-        for axis in order:
-            world = max(free, key=lambda row: abs(cosines[row, axis]))
-            free.remove(world)
-            positive = bool(cosines[world, axis] >= 0)
-            result[axis] = (("LR", "PA", "SI")[world][not positive], world, positive)
-        return [result[axis] for axis in range(3)]
 
 
 def geometry_differences(first: Geometry, second: Geometry, tolerance: float = 1e-3) -> list[str]:

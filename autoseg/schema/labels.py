@@ -110,12 +110,15 @@ class LabelScheme:
 
     def output_dtype(self) -> type[np.uint8] | type[np.uint16] | type[np.int32]:
         """Smallest integer type that holds the raw values of a prediction."""
-        painted = self.regions_order or ()
-        highest = max((*self.foreground_values, *painted, 0))
-        return np.uint8 if highest < 256 else np.uint16 if highest < 65536 else np.int32
+        return _smallest_type((0, *self.foreground_values, *(self.regions_order or ())))
 
     def decode(self, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
-        """Turns indices (0 background, i-th foreground value) into raw values."""
-        table = np.asarray((0, *self.foreground_values), dtype=self.output_dtype())
+        """Turns indices into raw values, the ignore index too: the inverse of `encode`."""
+        table = np.asarray(self.known_values, dtype=_smallest_type(self.known_values))
         result: npt.NDArray[np.integer] = table[indices]
         return result
+
+
+def _smallest_type(values: tuple[int, ...]) -> type[np.uint8] | type[np.uint16] | type[np.int32]:
+    highest = max(values)
+    return np.uint8 if highest < 256 else np.uint16 if highest < 65536 else np.int32

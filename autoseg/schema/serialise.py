@@ -9,6 +9,8 @@ import dataclasses
 import json
 import math
 import os
+import re
+import reprlib
 import tempfile
 import time
 import types
@@ -24,6 +26,8 @@ from autoseg.errors import InputError, SchemaError
 
 SCHEMA_VERSION = 1
 LEFTOVER_AGE_S = 600.0
+MAX_BYTES = 2**30
+MAX_LISTED = 12
 _PARTIAL = ".partial-"
 _HEADER = ("schema", "autoseg_version")
 T = TypeVar("T")
@@ -36,9 +40,9 @@ def to_plain(value: Any) -> Any:
             field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
         }
     if isinstance(value, dict):
-        return {str(key): to_plain(configuration) for key, configuration in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(configuration) for configuration in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     return value
@@ -59,6 +63,11 @@ def from_plain(cls: type[T], plain: Any, where: str) -> T:
     return result
 
 
+def short(value: Any) -> str:
+    """A value for a message: its repr, shortened, however large it is."""
+    return reprlib.repr(value)
+
+
 def _decode(hint: Any, plain: Any, where: str) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return _decode_dataclass(hint, plain, where)
@@ -69,14 +78,13 @@ def _decode(hint: Any, plain: Any, where: str) -> Any:
         return _decode_tuple(arguments, plain, where)
     if origin is dict:
         if not isinstance(plain, dict):
-            raise SchemaError(f"{where}: expected a mapping, got {plain!r}.")
-        return {
-            key: _decode(arguments[1], configuration, f"{where}.{key}")
-            for key, configuration in plain.items()
-        }
+            raise SchemaError(f"{where}: expected a mapping, got {short(plain)}.")
+        return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in plain.items()}
     if origin is typing.Literal:
         if plain not in arguments:
-            raise SchemaError(f"{where}: {plain!r} is not one of {', '.join(map(str, arguments))}.")
+            more = " …" if len(arguments) > MAX_LISTED else ""
+            known = ", ".join(map(str, arguments[:MAX_LISTED])) + more
+            raise SchemaError(f"{where}: {short(plain)} is not one of {known}.")
         return plain
     return _decode_scalar(hint, plain, where)
 
@@ -88,7 +96,7 @@ def _decode_scalar(hint: Any, plain: Any, where: str) -> Any:
         return Path(plain)
     if hint is Any or (type(plain) is hint):
         return plain
-    raise SchemaError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {plain!r}.")
+    raise SchemaError(f"{where}: expected {getattr(hint, '__name__', hint)}, got {short(plain)}.")
 
 
 def _decode_union(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
@@ -107,7 +115,7 @@ def _decode_union(arguments: tuple[Any, ...], plain: Any, where: str) -> Any:
 
 def _decode_tuple(arguments: tuple[Any, ...], plain: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(plain, (list, tuple)):
-        raise SchemaError(f"{where}: expected a list, got {plain!r}.")
+        raise SchemaError(f"{where}: expected a list, got {short(plain)}.")
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         hints = (arguments[0],) * len(plain)
     elif len(arguments) != len(plain):
@@ -122,7 +130,7 @@ def _decode_tuple(arguments: tuple[Any, ...], plain: Any, where: str) -> tuple[A
 
 def _decode_dataclass(cls: Any, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
-        raise SchemaError(f"{where}: expected a mapping, got {plain!r}.")
+        raise SchemaError(f"{where}: expected a mapping, got {short(plain)}.")
     hints = typing.get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     if unknown := sorted(set(plain) - set(fields)):
@@ -138,17 +146,24 @@ def _decode_dataclass(cls: Any, plain: Any, where: str) -> Any:
     ]
     if missing:
         raise SchemaError(f"{where}: the key '{missing[0]}' is missing.")
-    return cls(
-        **{
-            name: _decode(hints[name], configuration, f"{where}.{name}")
-            for name, configuration in plain.items()
-        }
+    value = cls(
+        **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in plain.items()}
     )
+    # Types that have rules beyond those of their fields say which of them are broken.
+    if faults := value.faults() if hasattr(value, "faults") else ():
+        raise SchemaError(f"{where}: {'; '.join(faults)}.")
+    return value
 
 
 @contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target` that is renamed to it when the block succeeds."""
+def atomic_path(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Yields a temporary path beside `target` that is renamed to it when the block succeeds.
+
+    Args:
+        target: Where the file shall be.
+        durable: Wait until the disk has it before it is renamed, so that a power failure leaves
+            the old file or the new one; not needed for what can be made again.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     # The full suffix stays at the end: writers choose the format by it.
     handle, name = tempfile.mkstemp(prefix=_PARTIAL, suffix="-" + target.name, dir=target.parent)
@@ -157,12 +172,39 @@ def atomic_path(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         # mkstemp makes files private; ours have the permissions that the user's mask gives.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
+        temporary.chmod(0o666 & ~_umask())
+        if durable:
+            _sync(temporary)
         os.replace(temporary, target)
+        if durable:
+            _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Waits until the disk has a file, or the names in a folder."""
+    if path.is_dir() and os.name == "nt":
+        return  # folders cannot be opened there
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    """The user's mask, read without setting it: other threads may be making files."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        status = ""
+    match = re.search(r"^Umask:\s*([0-7]+)", status, re.MULTILINE)
+    if match:
+        return int(match[1], 8)
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -206,10 +248,10 @@ def load(cls: type[T], source: Path) -> T:
     plain = read_mapping(source)
     if plain.get("schema") != SCHEMA_VERSION:
         raise SchemaError(
-            f"{source}: schema is {plain.get('schema')!r}, this version of autoseg reads "
+            f"{source}: schema is {short(plain.get('schema'))}, this version of autoseg reads "
             f"{SCHEMA_VERSION}. Make the file again with this version."
         )
-    body = {key: configuration for key, configuration in plain.items() if key not in _HEADER}
+    body = {key: item for key, item in plain.items() if key not in _HEADER}
     return from_plain(cls, body, str(source))
 
 
@@ -221,11 +263,15 @@ def read_mapping(source: Path) -> dict[str, Any]:
     """
     parse: Callable[[str], Any] = json.loads if source.suffix == ".json" else _load_yaml
     try:
+        if not source.is_file():
+            raise InputError(f"{source}: no such file.")
+        if (size := source.stat().st_size) > MAX_BYTES:
+            raise InputError(f"{source}: {size} bytes are too many for a file of settings.")
         plain = parse(source.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{source}: no such file.") from None
+    except RecursionError:
+        raise InputError(f"{source}: cannot be read (nested too deeply).") from None
     except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:160]
         raise InputError(f"{source}: cannot be read ({reason}).") from None
     if not isinstance(plain, dict):
         raise InputError(f"{source}: expected a mapping, got {type(plain).__name__}.")
@@ -233,8 +279,31 @@ def read_mapping(source: Path) -> dict[str, Any]:
 
 
 def _load_yaml(text: str) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)  # noqa: S506 - both loaders are safe
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_aliases(node, set())
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_aliases(node: yaml.Node, seen: set[int]) -> None:
+    """A few nested aliases stand for billions of values; files of ours have none.
+
+    Raises:
+        ValueError: A value stands at more than one place.
+    """
+    if isinstance(node, yaml.ScalarNode):
+        return
+    if id(node) in seen:
+        raise ValueError("aliases (*name) are not supported; write the values out")
+    seen.add(id(node))
+    for child in node.value:
+        for part in child if isinstance(child, tuple) else (child,):
+            _refuse_aliases(part, seen)
 
 
 class _PlanDumper(yaml.SafeDumper):

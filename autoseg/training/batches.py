@@ -14,10 +14,12 @@ from torch import Tensor
 from autoseg.augmentation import AUGMENTATIONS
 from autoseg.augmentation.intensity import draw_intensity
 from autoseg.augmentation.previous_stage import disturb
-from autoseg.augmentation.spatial import draw_matrix, is_flat, resample
+from autoseg.augmentation.rotation import is_flat
+from autoseg.augmentation.spatial import draw_matrix, resample
 from autoseg.preprocessing.case import one_hot
-from autoseg.schema.labels import LabelScheme
 from autoseg.schema.plan import Configuration
+from autoseg.targets import TARGETS
+from autoseg.targets.batch import stack_targets
 from autoseg.training.patches import Patch, PatchSampler
 
 AHEAD = 3
@@ -30,8 +32,8 @@ class Batch:
 
     Attributes:
         image: [b, c, *patch].
-        target: [b, *patch] class indices, or [b, regions, *patch].
-        valid_mask: [b, *patch] bool, or None where every voxel is labelled.
+        target: [b, *patch] class indices, or [b, c, *patch], see `autoseg.targets`.
+        valid_mask: [b, 1 or c, *patch] bool, or None where every voxel is labelled.
     """
 
     image: Tensor
@@ -64,21 +66,20 @@ class BatchMaker:
             configuration.training.augmentation if augment else "none"
         ]
         self.mirror_axes = configuration.training.mirror_axes if augment else ()
-        self._targets = TargetMaker(configuration.labels, device)
+        self._make_target = TARGETS[configuration.training.target]
 
     def make(self, rng: np.random.Generator) -> Batch:
         """Makes one batch; the generator decides everything."""
         batch_size = self.configuration.batch_size
         fraction = self.configuration.training.foreground_fraction
         first_forced = round(batch_size * (1 - fraction))
-        images, labels = [], []
+        images, targets = [], []
         for index in range(batch_size):
-            image, label = self._sample(rng, foreground=index >= first_forced)
+            image, raters = self._sample(rng, foreground=index >= first_forced)
             images.append(image)
-            labels.append(label)
-        image = torch.stack(images)
-        target, valid_mask = self._targets(torch.stack(labels))
-        return Batch(image=image, target=target, valid_mask=valid_mask)
+            targets.append(self._make_target(raters, self.configuration.labels, rng))
+        target, valid_mask = stack_targets(targets)
+        return Batch(image=torch.stack(images), target=target, valid_mask=valid_mask)
 
     def _sample(self, rng: np.random.Generator, *, foreground: bool) -> tuple[Tensor, Tensor]:
         name, case, centre = self.sampler.draw(rng, foreground=foreground)
@@ -88,7 +89,7 @@ class BatchMaker:
         for axis in self.mirror_axes:
             if rng.random() < 0.5:
                 parts = tuple(part.flip(axis + 1) for part in parts)
-        image, labels, *previous = parts
+        image, raters, *previous = parts
         if self.augmentation.intensity:
             # The slices that a 2.5-dimensional network sees are one channel here.
             channels = torch.unflatten(image, 0, (-1, self.sampler.num_slices))
@@ -99,12 +100,12 @@ class BatchMaker:
                 channels[channel] = operation(channels[channel])
         for part in previous:
             image = self._join(rng, image, part)
-        return image, labels[0].int()
+        return image, raters.long()
 
     def _transform(self, patch: Patch) -> tuple[Tensor, ...]:
-        """Image, labels and predictions of the previous stage, transformed: [c, *patch] each."""
+        """Image, raters' labels and predictions of the previous stage: [c, *patch] each."""
         parts = [(torch.from_numpy(patch.image), False)]
-        parts.append((torch.from_numpy(patch.labels.astype(np.int32))[None], True))
+        parts.append((torch.from_numpy(patch.labels.astype(np.int32)), True))
         if patch.previous is not None:
             is_labels = patch.previous.dtype.kind != "f"
             kind = np.int32 if is_labels else np.float32
@@ -126,36 +127,6 @@ class BatchMaker:
         if self.augmentation.spatial:
             masks = disturb(rng, masks)
         return torch.cat((image, torch.from_numpy(masks).to(image.device, image.dtype)))
-
-
-class TargetMaker:
-    """Turns label indices into what a loss wants.
-
-    Args:
-        scheme: Label scheme.
-        device: Device of the labels.
-    """
-
-    def __init__(self, scheme: LabelScheme, device: torch.device) -> None:
-        self.ignore_index = scheme.ignore_index
-        self.membership: Tensor | None = None
-        if scheme.has_regions:
-            self.membership = torch.zeros(
-                len(scheme.classes), scheme.num_indices, dtype=torch.bool, device=device
-            )
-            for region, indices in enumerate(scheme.class_indices):
-                self.membership[region, list(indices)] = True
-
-    def __call__(self, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Maps [b, *space] indices to a target and a mask of labelled voxels."""
-        labels = labels.long()
-        valid_mask = None
-        if self.ignore_index is not None:
-            valid_mask = labels != self.ignore_index
-            labels = labels * valid_mask
-        if self.membership is not None:
-            return self.membership[:, labels].transpose(0, 1), valid_mask
-        return labels, valid_mask
 
 
 def prefetch(

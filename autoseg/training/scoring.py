@@ -9,10 +9,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from autoseg.losses import Loss
+from autoseg.losses.dice_cross_entropy import is_per_channel
 from autoseg.precision import Precision, memory_format
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store
 from autoseg.schema.plan import Configuration
+from autoseg.targets.soft import harden
 from autoseg.training.batches import Batch, BatchMaker, prefetch
 from autoseg.training.clock import Clock
 from autoseg.training.patches import PatchSampler
@@ -56,7 +59,7 @@ class PatchScorer:
 
     @torch.inference_mode()
     def score(
-        self, network: nn.Module, loss: nn.Module, precision: Precision, clock: Clock
+        self, network: nn.Module, loss: Loss, precision: Precision, clock: Clock
     ) -> tuple[float, tuple[float | None, ...]]:
         """Mean loss, and Dice per class over all patches (None where a class did not occur).
 
@@ -114,17 +117,24 @@ class BestScore:
 
 
 def confusion(logits: Tensor, batch: Batch, has_regions: bool) -> Tensor:
-    """Voxels that are [in both, predicted, in the reference], each per foreground class: [3, c]."""
+    """Voxels that are [in both, predicted, in the reference], each per foreground class: [3, c].
+
+    A soft target counts as the hard one that it is nearest to.
+    """
+    target, valid_mask = batch.target, batch.valid_mask
+    if target.is_floating_point():
+        target = harden(target, has_regions=has_regions)
     if has_regions:
-        predicted, reference = logits > 0, batch.target.bool()
+        predicted, reference = logits > 0, target.bool()
     else:
         classes = torch.arange(1, logits.shape[1], device=logits.device)
         shape = [1, -1] + [1] * (logits.ndim - 2)
         predicted = logits.argmax(1)[:, None] == classes.view(shape)
-        reference = batch.target[:, None] == classes.view(shape)
-    if batch.valid_mask is not None:
-        valid = batch.valid_mask[:, None]
-        predicted, reference = predicted & valid, reference & valid
+        reference = target[:, None] == classes.view(shape)
+        if is_per_channel(valid_mask):
+            valid_mask = valid_mask[:, 1:]
+    if valid_mask is not None:
+        predicted, reference = predicted & valid_mask, reference & valid_mask
     axes = [0, *range(2, logits.ndim)]
     return torch.stack(
         [(predicted & reference).sum(axes), predicted.sum(axes), reference.sum(axes)]

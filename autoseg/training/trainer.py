@@ -25,7 +25,7 @@ from autoseg.checkpoint import (
     save_checkpoint,
 )
 from autoseg.errors import AutosegError, UsageError
-from autoseg.losses import LOSSES
+from autoseg.losses import build_loss
 from autoseg.losses.deep_supervision import DeepSupervision
 from autoseg.optimiser import SCHEDULES, build_optimiser, set_learning_rate
 from autoseg.precision import Precision, memory_format
@@ -34,7 +34,8 @@ from autoseg.preprocessing.store import Store
 from autoseg.schema.epoch import Epoch
 from autoseg.schema.plan import Configuration
 from autoseg.training import history
-from autoseg.training.batches import Batch, BatchMaker, prefetch
+from autoseg.training.augmenter import BatchSource, batch_source
+from autoseg.training.batches import Batch
 from autoseg.training.clock import Clock
 from autoseg.training.patches import PatchSampler
 from autoseg.training.scoring import BestScore, PatchScorer
@@ -82,7 +83,7 @@ class Trainer:
     Args:
         task: What is to be trained.
         device: cpu, cuda or mps.
-        workers: Threads that make batches.
+        workers: Threads or processes that make batches; 0 makes each when it is wanted.
     """
 
     def __init__(self, task: Task, *, device: str, workers: int = 0) -> None:
@@ -102,8 +103,7 @@ class Trainer:
         decay = self.plan.weight_average
         self.average = WeightAverage(self.network, decay) if decay else None
         self.optimiser = build_optimiser(self.network, self.plan)
-        loss = LOSSES[self.plan.loss](batch_dice=self.plan.batch_dice)
-        self.loss = DeepSupervision(loss)
+        self.loss = DeepSupervision(build_loss(self.plan))
         self.precision = Precision(self.device)
         self.clock = Clock(self.plan)
         self.best = BestScore()
@@ -152,7 +152,6 @@ class Trainer:
         self.clock.start()
         task, configuration = self.task, self.task.configuration
         sampler = PatchSampler(task.store, task.train_cases, configuration, task.previous_store)
-        maker = BatchMaker(sampler, configuration, self.device, augment=True)
         scorer = PatchScorer(
             configuration,
             task.store,
@@ -162,9 +161,12 @@ class Trainer:
             workers=self.workers,
         )
         last_plot = -math.inf
-        with tqdm(total=100.0, desc="Training", unit="%", bar_format=_BAR, disable=None) as bar:
+        with (
+            batch_source(sampler, configuration, self.device, self.workers) as source,
+            tqdm(total=100.0, desc="Training", unit="%", bar_format=_BAR, disable=None) as bar,
+        ):
             while not self.clock.is_finished(len(self.history)):
-                row = self._epoch(maker, scorer, bar)
+                row = self._epoch(source, scorer, bar)
                 self.history.append(row)
                 self._save(is_best=self.best.update(row.mean_dice))
                 if time.perf_counter() - last_plot > PLOT_EVERY_S:
@@ -190,8 +192,8 @@ class Trainer:
                 self.step,
             )
 
-    def _epoch(self, maker: BatchMaker, scorer: PatchScorer, bar: tqdm[Any]) -> Epoch:
-        train_loss, rate = self._train_epoch(maker, bar)
+    def _epoch(self, source: BatchSource, scorer: PatchScorer, bar: tqdm[Any]) -> Epoch:
+        train_loss, rate = self._train_epoch(source, bar)
         if not math.isfinite(train_loss):
             raise AutosegError(
                 f"The training loss is {train_loss} after step {self.step}: the training diverged. "
@@ -209,14 +211,14 @@ class Trainer:
             val_dice=val_dice,
         )
 
-    def _train_epoch(self, maker: BatchMaker, bar: tqdm[Any]) -> tuple[float, float]:
+    def _train_epoch(self, source: BatchSource, bar: tqdm[Any]) -> tuple[float, float]:
         """Trains an epoch; returns its mean loss and the last learning rate."""
         self.network.train()
         number, seed = len(self.history), self.task.configuration.seed
         # Under a time budget epochs are equal slices of the time, however many steps they hold.
         timed = self.clock.is_timed
         indices = itertools.count() if timed else range(self.plan.steps_per_epoch)
-        batches = prefetch(maker, ((seed, number, index) for index in indices), self.workers)
+        batches = source((seed, number, index) for index in indices)
         losses: list[Tensor] = []
         rate = slowest = 0.0
         schedule = SCHEDULES[self.plan.schedule]

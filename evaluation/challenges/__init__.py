@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation.challenges import curvas2024, isles, kits, msd, pdacvi2025, qubiq
-from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
 
 PROFILES: dict[str, Profile] = {
@@ -25,12 +25,11 @@ def find_profile(name: str) -> Profile:
     Raises:
         EvaluationError: It is unknown.
     """
-    if name == "msd":
-        listed = ", ".join(other for other in PROFILES if other.startswith("msd:"))
-        raise EvaluationError(f"Profile 'msd' needs a task: {listed}.")
-    if name not in PROFILES:
-        raise EvaluationError(f"Profile '{name}' is unknown; known are {', '.join(PROFILES)}.")
-    return PROFILES[name]
+    if name in PROFILES:
+        return PROFILES[name]
+    if tasks := [other for other in PROFILES if other.startswith(f"{name}:")]:
+        raise EvaluationError(f"Profile '{name}' needs a task: {', '.join(tasks)}.")
+    raise EvaluationError(f"Profile '{name}' is unknown; known are {', '.join(PROFILES)}.")
 
 
 __all__ = [

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.boxes import box_of
-from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.challenges.torch_bins import exact_error, official_error
 from evaluation.labels import ALL_CLASSES, Classes
+from evaluation.measures.boxes import box_of
+from evaluation.measures.official_crps import official_crps
+from evaluation.metrics.metric import Metric
 from evaluation.metrics.raters import exact_crps
-from evaluation.metrics.record import Metric
-from evaluation.metrics.volume_score import official_crps
 
 ORGANS = {"pancreas": 1, "kidney": 2, "liver": 3}
 Masks = npt.NDArray[np.bool_]

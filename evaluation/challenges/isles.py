@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.by_class import score_pair
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
-from evaluation.masks import MaskPair
+from evaluation.measures.masks import MaskPair
 from evaluation.metrics import METRICS
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 KEYS = ("dice", "absolute_volume_difference", "lesion_count_difference", "lesion_f1")
@@ -21,14 +22,14 @@ def _score(case: ProfileCase, mode: Mode) -> Values:
     pair = MaskPair(
         case.reference.astype(bool), case.prediction.astype(bool), case.spacing_mm, label="lesion"
     )
-    return {"lesion": {key: _compute(key, pair, SETTINGS) for key in KEYS}}
+    return {"lesion": {key: score_pair(key, pair, SETTINGS) for key in KEYS}}
 
 
 def _score_atlas(case: ProfileCase, mode: Mode) -> Values:
     first, second = case.reference > 0, case.prediction > 0
     pair = MaskPair(first, second, case.spacing_mm, label="lesion")
     values = {
-        key: _compute(key, pair, ATLAS_SETTINGS)
+        key: score_pair(key, pair, ATLAS_SETTINGS)
         for key in ("dice", "lesion_count_difference", "lesion_f1")
     }
     voxels = abs(float(case.reference.sum()) - float(case.prediction.sum()))
@@ -36,12 +37,6 @@ def _score_atlas(case: ProfileCase, mode: Mode) -> Values:
         voxels = float(abs(pair.counts.reference - pair.counts.predicted))
     values["voxel_difference"] = voxels
     return {"lesion": values}
-
-
-def _compute(key: str, pair: MaskPair, settings: Settings) -> float:
-    compute = METRICS[key].of_masks
-    assert compute is not None
-    return compute(pair, settings)
 
 
 VOXEL_DIFFERENCE = Metric(
@@ -58,7 +53,6 @@ ISLES22 = Profile(
     classes=LESION,
     metrics={key: METRICS[key] for key in KEYS},
     score=_score,
-    rank="mean rank over cases and metrics",
 )
 ATLAS = Profile(
     title="ISLES'22 (ATLAS): as ISLES'22 with 6 neighbours and volumes in voxels",
@@ -69,5 +63,4 @@ ATLAS = Profile(
     },
     score=_score_atlas,
     defects="values above 1 count several times in the volume difference",
-    rank="mean rank over the metrics",
 )

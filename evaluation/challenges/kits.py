@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
-from evaluation.confusion import count_classes
+from evaluation.challenges.by_class import score_classes
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.errors import EvaluationError
-from evaluation.files import read_label_map
+from evaluation.files.label_maps import list_label_maps, read_label_map
 from evaluation.labels import Classes
-from evaluation.masks import pairs
 from evaluation.metrics import METRICS
 from evaluation.settings import Settings
 
@@ -26,6 +26,8 @@ TOLERANCES_MM = {
 }
 """Mean inter-rater surface distance (95th percentile) of KiTS21, also taken by KiTS23."""
 NUM_GROUPS = 5
+OWN_NAMES = ("segmentation.nii.gz", "aggregated_MAJ_seg.nii.gz")
+KEYS = {"dice": "dice", "sd": "nsd"}
 SETTINGS = Settings(both_empty="1", one_empty="0", tolerances_mm=TOLERANCES_MM, official_sums=True)
 
 
@@ -43,15 +45,7 @@ def score_hierarchy(
         prediction: The same.
         spacing_mm: (z, y, x).
     """
-    counts = count_classes(reference, prediction, HIERARCHY)
-    values: Values = {name: {} for name in HIERARCHY}
-    for cut in pairs(reference, prediction, HIERARCHY, counts, spacing_mm):
-        pair = cut.pair()
-        for key, name in (("dice", "dice"), ("sd", "nsd")):
-            compute = METRICS[name].of_masks
-            assert compute is not None
-            values[pair.label][key] = compute(pair, SETTINGS)
-    return values
+    return score_classes(reference, prediction, spacing_mm, HIERARCHY, KEYS, SETTINGS)
 
 
 def _score21(case: ProfileCase, mode: Mode) -> Values:
@@ -139,17 +133,25 @@ def sample_annotations(segmentations: Path, seed: int) -> tuple[Sample, ...]:
 
 
 def list_cases(folder: Path) -> dict[str, Path]:
-    """Case → reference in the challenges' own layout, `case_00000/segmentation.nii.gz`.
+    """Case → reference in the challenges' own layout, or of label maps that lie side by side.
 
-    KiTS21's is `aggregated_MAJ_seg.nii.gz`. Empty where the folder has another layout.
+    Their own is `case_00000/segmentation.nii.gz`, KiTS21's `case_00000/aggregated_MAJ_seg.nii.gz`.
     """
-    names = ("segmentation.nii.gz", "aggregated_MAJ_seg.nii.gz")
-    return {
+    found = {
         path.name: path / name
         for path in sorted(folder.glob("case_*"))
-        for name in names
+        for name in OWN_NAMES
         if (path / name).is_file()
     }
+    return found or list_label_maps(folder)
+
+
+def sampled_references(case: str, reference: Path) -> list[npt.NDArray[np.uint8]]:
+    """The references of KiTS21, from the annotations beside a reference in its own layout."""
+    segmentations, number = reference.parent / "segmentations", re.search(r"(\d+)$", case)
+    if reference.name not in OWN_NAMES or number is None or not segmentations.is_dir():
+        return []
+    return list(build_references(segmentations, int(number[1])))
 
 
 def build_references(segmentations: Path, seed: int) -> Iterator[npt.NDArray[np.uint8]]:
@@ -166,8 +168,7 @@ def build_references(segmentations: Path, seed: int) -> Iterator[npt.NDArray[np.
         yield result
 
 
-DICE_AND_SD = {"dice": METRICS["dice"], "sd": METRICS["nsd"]}
-RANKING = "mean Dice and mean surface Dice over the classes are ranked, ties by the tumor's Dice"
+DICE_AND_SD = {key: METRICS[name] for key, name in KEYS.items()}
 GROUPS = {"dice": ("dice",), "sd": ("sd",)}
 
 KITS21 = Profile(
@@ -175,7 +176,8 @@ KITS21 = Profile(
     classes=Classes(members=HIERARCHY),
     metrics=DICE_AND_SD,
     score=_score21,
-    rank=RANKING,
+    list_cases=list_cases,
+    references=sampled_references,
     groups=GROUPS,
     tie_break=("dice", "tumor"),
 )
@@ -184,7 +186,7 @@ KITS23 = Profile(
     classes=Classes(members=HIERARCHY),
     metrics=DICE_AND_SD,
     score=_score23,
-    rank=RANKING,
+    list_cases=list_cases,
     groups=GROUPS,
     tie_break=("dice", "tumor"),
 )
@@ -193,6 +195,6 @@ KITS19 = Profile(
     classes=Classes(members={"kidney": (1, 2), "tumor": (2,)}),
     metrics={"dice": METRICS["dice"]},
     score=_score19,
-    rank="mean over cases of (kidney + tumor) / 2",
+    list_cases=list_cases,
     groups={"dice": ("dice",)},
 )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
-from evaluation.confusion import count_classes
-from evaluation.errors import EvaluationError
+from evaluation.challenges.by_class import score_classes
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
-from evaluation.masks import pairs
 from evaluation.metrics import METRICS
 from evaluation.settings import Settings
 
@@ -27,39 +25,24 @@ TASKS: dict[str, tuple[float, dict[str, tuple[int, ...]]]] = {
 The tolerances are those that are quoted for the challenge; no official table was at hand to check
 them, which every summary says.
 """
+KEYS = ("dice", "nsd")
 NOTE = "the tolerances of the Decathlon's tasks were not checked against an official table"
 
 
 def profile(task: str) -> Profile:
-    """The profile of a task, `msd:hippocampus`.
-
-    Raises:
-        EvaluationError: The task is unknown.
-    """
-    if task not in TASKS:
-        listed = ", ".join(f"msd:{name}" for name in TASKS)
-        raise EvaluationError(f"Profile 'msd:{task}' is unknown; known are {listed}.")
+    """The profile of a task of `TASKS`."""
     tolerance, members = TASKS[task]
     settings = Settings(both_empty="nan", one_empty="0", tolerance_mm=tolerance)
 
     def score(case: ProfileCase, mode: Mode) -> Values:
-        counts = count_classes(case.reference, case.prediction, members)
-        values: Values = {name: {} for name in members}
-        cuts = pairs(case.reference, case.prediction, members, counts, case.spacing_mm)
-        for cut in cuts:
-            pair = cut.pair()
-            for key in ("dice", "nsd"):
-                compute = METRICS[key].of_masks
-                assert compute is not None
-                values[pair.label][key] = compute(pair, settings)
-        return values
+        given = (case.reference, case.prediction, case.spacing_mm)
+        return score_classes(*given, members, {key: key for key in KEYS}, settings)
 
     return Profile(
         title=f"Decathlon, {task}: Dice and surface Dice at {tolerance:g} mm ({NOTE})",
         classes=Classes(members=members),
-        metrics={key: METRICS[key] for key in ("dice", "nsd")},
+        metrics={key: METRICS[key] for key in KEYS},
         score=score,
-        rank="wins in one-sided Wilcoxon tests per class and metric",
         groups={"dice": ("dice",), "nsd": ("nsd",)},
         significance=True,
     )

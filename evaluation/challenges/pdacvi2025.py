@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.boxes import box_of
 from evaluation.challenges import vessels
-from evaluation.challenges.record import Mode, NotDefinedError, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, NotDefinedError, Profile, ProfileCase, Values
 from evaluation.challenges.torch_bins import exact_error, official_error
 from evaluation.labels import Classes
+from evaluation.measures.boxes import box_of
+from evaluation.measures.official_crps import official_crps
+from evaluation.measures.staple import staple_mask
+from evaluation.metrics.metric import Metric
 from evaluation.metrics.raters import exact_crps
-from evaluation.metrics.record import Metric
-from evaluation.metrics.volume_score import official_crps
-from evaluation.staple import staple
 
 THRESHOLDS = np.linspace(0.1, 0.8, 6)
 SMOOTH = 1e-6
@@ -151,7 +151,7 @@ def _score(case: ProfileCase, mode: Mode) -> Values:
     if case.reference.any() or not raters.any():
         truth: Sequence[int] | Labels = case.reference
     else:
-        truth = (staple(raters == 1) >= 0.5).astype(np.uint8)
+        truth = staple_mask(raters == 1).astype(np.uint8)
     try:
         errors = calibration_errors(raters, probability, mode)
     except NotDefinedError:

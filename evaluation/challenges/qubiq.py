@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.challenges.record import Mode, Profile, ProfileCase, Values
+from evaluation.challenges.profile import Mode, Profile, ProfileCase, Values
 from evaluation.labels import Classes
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 
 THRESHOLDS = tuple(round(0.1 * index, 1) for index in range(1, 10))
 

@@ -7,8 +7,8 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.stats import norm, wasserstein_distance
 
-from evaluation.boxes import box_of
-from evaluation.challenges.record import Mode
+from evaluation.challenges.profile import Mode
+from evaluation.measures.boxes import box_of
 
 VESSELS = {"PORTA": 1, "SMV": 2, "AORTA": 3, "CELIAC TRUNK": 4, "SMA": 5}
 PLANES = {"cor": 0, "sag": 1, "ax": 2}

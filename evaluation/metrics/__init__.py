@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from evaluation.errors import EvaluationError
 from evaluation.metrics import calibration, lesion, overlap, raters, surface, volume
-from evaluation.metrics.record import Metric
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings, apply_variants
 
 METRICS: dict[str, Metric] = {

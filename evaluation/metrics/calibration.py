@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from evaluation.calibration import Calibration
-from evaluation.metrics.record import Metric
+from evaluation.measures.reliability import Calibration
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 
@@ -46,6 +46,7 @@ ACE = Metric(
     accepts=("num_bins", "region"),
     source="Nixon et al. 2019: mean over classes and bins of equal mass",
     scope="all",
+    adaptive=True,
 )
 MCE = Metric(
     title="Maximum calibration error",
@@ -80,6 +81,7 @@ NLL = Metric(
     direction="lower",
     unit="nat",
     high=math.inf,
+    worst=-math.log(1e-12),
     empty=EMPTY,
     accepts=("region",),
     source="mean of −ln p of the true class, p at least 1e-12",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluation.components import Lesions
-from evaluation.masks import MaskPair
-from evaluation.metrics.record import Metric
+from evaluation.measures.lesions import Lesions
+from evaluation.measures.masks import MaskPair
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 

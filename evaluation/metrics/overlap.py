@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evaluation.masks import MaskPair
-from evaluation.metrics.record import Metric
+from evaluation.measures.masks import MaskPair
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from evaluation.metrics.record import Metric
-from evaluation.metrics.volume_score import official_crps
-from evaluation.raters import RaterCase
+from evaluation.measures.official_crps import official_crps
+from evaluation.measures.rater_case import RaterCase
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 Mask = npt.NDArray[np.bool_]
@@ -33,17 +33,24 @@ def _mean(values: list[float]) -> float:
 def _against_each(case: RaterCase, settings: Settings) -> float:
     if case.prediction is None:
         return math.nan
-    return _mean([dice_of(rater, case.prediction, settings) for rater in case.raters])
+    return _mean([dice_of_rater(case, rater, settings) for rater in range(len(case.raters))])
+
+
+def dice_of_rater(case: RaterCase, rater: int, settings: Settings) -> float:
+    """Dice against one rater, where he looked."""
+    assert case.prediction is not None
+    return dice_of(case.raters[rater], case.seen_by(case.prediction, rater), settings)
 
 
 def _against(case: RaterCase, reference: Mask, settings: Settings) -> float:
-    return math.nan if case.prediction is None else dice_of(reference, case.prediction, settings)
+    prediction = case.known_prediction
+    return math.nan if prediction is None else dice_of(reference, prediction, settings)
 
 
 def _consensus(case: RaterCase, settings: Settings) -> float:
-    if case.prediction is None:
+    if case.known_prediction is None:
         return math.nan
-    return dice_of(case.consensus, case.prediction & ~case.dissensus, settings)
+    return dice_of(case.consensus, case.known_prediction & ~case.dissensus, settings)
 
 
 def soft_dice(case: RaterCase, settings: Settings, *, strict: bool = True) -> float:
@@ -60,12 +67,13 @@ def soft_dice(case: RaterCase, settings: Settings, *, strict: bool = True) -> fl
         values = case.prediction.astype(np.float32)
     else:
         return math.nan
-    mean = case.raters.mean(axis=0)
     result = []
     for threshold in settings.thresholds:
         # Probabilities outside the raters' box count: they are part of the box of a case.
-        first = mean > threshold if strict else mean >= threshold
+        first = case.share > threshold if strict else case.share >= threshold
         second = values > threshold if strict else values >= threshold
+        if case.unknown is not None:
+            first, second = first & case.known, second & case.known
         result.append(dice_of(first, second, settings))
     return _mean(result)
 
@@ -74,9 +82,12 @@ def _energy_distance(case: RaterCase, settings: Settings) -> float:
     """2 E d(prediction, rater) − E d(rater, rater'), d = 1 − IoU; one prediction has no spread."""
     if case.prediction is None:
         return math.nan
-    across = [_jaccard_distance(case.prediction, rater) for rater in case.raters]
     number = len(case.raters)
-    pairs = itertools.combinations(case.raters, 2)
+    across = [
+        _jaccard_distance(case.seen_by(case.prediction, rater), case.raters[rater])
+        for rater in range(number)
+    ]
+    pairs = (case.pair(*both) for both in itertools.combinations(range(number), 2))
     within = 2 * sum(_jaccard_distance(first, second) for first, second in pairs) / number**2
     return 2 * sum(across) / number - within
 
@@ -87,17 +98,16 @@ def _jaccard_distance(first: Mask, second: Mask) -> float:
 
 
 def _agreement(case: RaterCase, settings: Settings) -> float:
-    pairs = itertools.combinations(case.raters, 2)
-    return _mean([dice_of(first, second, settings) for first, second in pairs])
+    pairs = itertools.combinations(range(len(case.raters)), 2)
+    return _mean([dice_of(*case.pair(*both), settings) for both in pairs])
 
 
 def _fleiss_kappa(case: RaterCase, settings: Settings) -> float:
-    codes, counts = case.pattern_counts()
-    number = len(case.raters)
-    if number < 2:
-        return math.nan
-    marked = np.array([int(code).bit_count() for code in codes], dtype=np.float64)
+    number, counts = len(case.raters), case.vote_counts()
     total = counts.sum()
+    if number < 2 or not total:
+        return math.nan
+    marked = np.arange(number + 1, dtype=np.float64)
     agreeing: npt.NDArray[np.float64] = (
         marked * (marked - 1) + (number - marked) * (number - marked - 1)
     ) / (number * (number - 1))
@@ -162,10 +172,11 @@ def _background_confidence(case: RaterCase, settings: Settings) -> float:
     if case.soft is None:
         return math.nan
     marked = case.votes > 0
-    number = marked.size + case.outside - int(np.count_nonzero(marked))
+    number = int(np.count_nonzero(case.all_known & ~marked)) + case.outside
     if not number:
         return math.nan
-    rest = case.soft.volume_voxels - float(case.soft.inside[marked].sum(dtype=np.float64))
+    inside = case.soft.inside[marked & case.all_known]
+    rest = case.soft.volume_voxels - float(inside.sum(dtype=np.float64))
     return float(1 - rest / number)
 
 

@@ -16,8 +16,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.masks import MaskPair
-from evaluation.metrics.record import Metric
+from evaluation.measures.masks import MaskPair
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 NAN, INF = math.nan, math.inf

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from evaluation.masks import MaskPair
-from evaluation.metrics.record import Metric
+from evaluation.measures.masks import MaskPair
+from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
 

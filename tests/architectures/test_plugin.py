@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 from autoseg.workspace import Workspace
 from tests.conftest import ROOT, write_dataset
-
-
-def install_example(folder: Path) -> None:
-    """Puts the README's files where an installed package would have them."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text[text.index("<!-- plugin -->") :]
-    code = re.search(r"```python\n(.*?)```", section, re.DOTALL)[1]
-    toml = re.search(r"```toml\n(.*?)```", section, re.DOTALL)[1]
-    group = re.search(r'entry-points\."(.+?)"\]', toml)[1]
-    entry = re.search(r'^(\w+) = "(.+?)"', toml, re.MULTILINE)
-    (folder / f"{entry[2].split(':')[0]}.py").write_text(code)
-    information = folder / "example-1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: example\nVersion: 1.0\n")
-    (information / "entry_points.txt").write_text(f"[{group}]\n{entry[1]} = {entry[2]}\n")
+from tests.tools.plugin import install_example
 
 
 def test_the_example_of_the_readme_is_planned_trained_and_predicts(tmp_path):
     site = tmp_path / "site"
     site.mkdir()
-    install_example(site)
+    install_example(ROOT / "autoseg" / "README.md", site)
     data = write_dataset(tmp_path / "Dataset001_Tiny", num_cases=4)
     workspace = tmp_path / "ws"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])}

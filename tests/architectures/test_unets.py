@@ -7,7 +7,9 @@ import torch
 
 from autoseg.architectures import ARCHITECTURES, build_network
 from autoseg.errors import UnknownNameError
+from autoseg.planning.families import unet_spec
 from autoseg.planning.network_size import feature_map_elements, num_parameters
+from autoseg.planning.topology import make_topology
 from autoseg.schema.plan import NetworkSpec
 
 
@@ -99,9 +101,41 @@ def test_the_norm_equals_torchs_instance_norm():
     assert torch.allclose(InstanceNorm(5)(image), expected, atol=1e-6)
 
 
-def test_a_bottleneck_of_one_voxel_can_be_trained():
-    network = build_network(small("plain_unet"), 1, 2)
-    network(torch.randn(1, 1, 2, 4, 4))[0].sum().backward()
+@pytest.mark.parametrize("architecture", ["plain_unet", "residual_unet"])
+def test_a_bottleneck_of_one_voxel_can_be_trained(architecture):
+    """Norms of one voxel would make it 0 whatever it is, so that nothing before it learns."""
+    torch.manual_seed(0)
+    network = build_network(small(architecture), 1, 2)
+    logits = network(torch.randn(1, 1, 2, 4, 4))[0]
+    (logits * torch.randn_like(logits)).sum().backward()
+    bottleneck = {
+        name: parameter.grad
+        for name, parameter in network.named_parameters()
+        if name.startswith("encoder.2.") and name.endswith("conv.weight")
+    }
+    assert bottleneck
+    for name, gradient in bottleneck.items():
+        assert torch.isfinite(gradient).all(), name
+        assert gradient.abs().max() > 1e-6, name
+
+
+@pytest.mark.parametrize("architecture", ["plain_unet", "residual_unet"])
+@pytest.mark.parametrize("shape", [(7, 7), (1, 1), (7, 5, 6)])
+def test_images_too_small_to_be_pooled_have_a_network(architecture, shape):
+    topology = make_topology((1.0,) * len(shape), shape)
+    spec = unet_spec(architecture)(topology, 8, True)
+    assert len(spec.features) == 1
+    network = build_network(spec, 2, 3)
+    image = torch.randn(2, 2, *shape)
+    (logits,) = network(image)
+    assert logits.shape == (2, 3, *shape)
+    logits.sum().backward()
+    assert network.decoder.heads[0].weight.grad.abs().max() > 0
+    assert num_parameters(spec, 2, 3) == sum(item.numel() for item in network.parameters())
+    network.eval()
+    expected = network(image)[0]
+    head = network.detach_head()
+    assert torch.allclose(head(network(image)[0]), expected)
 
 
 def test_an_unknown_architecture_lists_the_known_ones():

@@ -52,6 +52,14 @@ def test_components_vanish_but_large_ones_stay():
         assert disturb(np.random.default_rng(seed), full.copy()).any()
 
 
+def test_each_small_component_of_a_slice_may_vanish(monkeypatch):
+    monkeypatch.setattr("autoseg.augmentation.previous_stage.MORPHOLOGY", 0.0)
+    monkeypatch.setattr("autoseg.augmentation.previous_stage.REMOVAL", 1.0)
+    mask = np.array([[[0, 1, 0, 0, 0, 1, 0, 0, 0]]], dtype=bool)
+    kept = [disturb(np.random.default_rng(seed), mask.copy())[0, 0] for seed in range(20)]
+    assert {tuple(np.flatnonzero(row)) for row in kept} == {(1,), (5,)}
+
+
 def test_coarse_axes_are_not_made_coarser():
     import torch
 
@@ -64,3 +72,19 @@ def test_coarse_axes_are_not_made_coarser():
                 assert torch.allclose(operation(plane), plane, atol=1e-5)
                 touched += 1
     assert touched > 10
+
+
+def test_classes_that_are_not_chosen_stay():
+    masks = np.zeros((2, 20, 20), bool)
+    masks[0, 2:6, 2:6] = masks[1, 10:14, 10:14] = True
+    every = [disturb(np.random.default_rng(seed), masks.copy()) for seed in range(40)]
+    some = [
+        disturb(np.random.default_rng(seed), masks.copy(), class_probability=0.5)
+        for seed in range(40)
+    ]
+    both = [
+        sum(((found != masks).any(axis=(1, 2))).all() for found in group) for group in (every, some)
+    ]
+    assert both[0] > 2 * both[1] > 0
+    none = disturb(np.random.default_rng(0), masks.copy(), class_probability=0.0)
+    assert (none == masks).all()

@@ -31,13 +31,13 @@ from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance
 from autoseg.datasets.recipes import load_recipe
 from autoseg.inference.streaming import grid_planes
-from autoseg.inference.streaming.grid_planes import ArraySource
 from autoseg.inference.streaming.label_map import Part, assemble_labels, find_windows
 from autoseg.interop.nnunet_export import export_nnunet
 from autoseg.preprocessing.case import Restoration
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.nnunet_training import nnunet_training
 from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics, NetworkSpec
+from tests.tools.array_source import ArraySource
 
 SPACING_MM = (0.8, 0.8, 1.0)
 """Of the made image: x, y, z."""
@@ -116,7 +116,7 @@ def make_model(folder: Path) -> None:
     )
     weights = network.state_dict()
     model = Checkpoint(configuration=configuration, weights=weights, provenance=provenance)
-    export_nnunet({"0": model}, folder, overwrite=True)
+    export_nnunet({"0": model}, folder)
 
 
 def make_image(source: Path, target: Path, shape: tuple[int, int, int]) -> None:

@@ -192,19 +192,31 @@ def test_run_goes_on_where_it_was(tmp_path, capsys):
     ).stat().st_mtime_ns == written
 
 
-def test_the_demo_learns_its_own_data_set(tmp_path, capsys):
+def test_the_demo_goes_from_its_own_data_to_scores(tmp_path, capsys):
     from dataset_conversion import synthetic
 
     synthetic.write_synthetic(tmp_path / "Dataset900_Demo", num_cases=8)
-    assert (
-        umbrella.main(
-            ["demo", "--folder", str(tmp_path), "--time-budget", "20s", "--device", "cpu"]
-        )
-        == 0
-    )
+    command = ["demo", "--folder", str(tmp_path), "--time-budget", "5s", "--device", "cpu"]
+    assert umbrella.main(command) == 0
     (summary,) = (tmp_path / "workspace/runs").glob("*/fold_0/validation/summary.json")
-    assert json.loads(summary.read_text())["mean"]["dice"] > 0.2
+    assert 0 <= json.loads(summary.read_text())["mean"]["dice"] <= 1
     assert "Scores, pictures" in capsys.readouterr().out
+
+
+def test_the_demos_data_are_learnt_in_a_fixed_number_of_steps(tmp_path):
+    """As many steps as the demo makes on a quiet machine, so that a busy one changes nothing."""
+    from autoseg import pipeline
+    from dataset_conversion import synthetic
+
+    data, workspace = tmp_path / "Dataset900_Demo", tmp_path / "ws"
+    synthetic.write_synthetic(data, num_cases=8)
+    options = {"time_budget": "20s", "device": "cpu"}
+    plan = pipeline.plan(
+        data, workspace, configurations=["3d_fullres"], preprocess=False, **options
+    )
+    steps = plan.configurations["3d_fullres"].training.steps_per_epoch
+    (summary,) = pipeline.run(data, workspace, epochs=-(-300 // steps), **options).values()
+    assert summary.mean("dice") > 0.6
 
 
 def test_the_verbs_are_functions():

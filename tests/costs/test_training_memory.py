@@ -8,7 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from autoseg.costs.training_memory import count_parameters, trace_step, training_footprint
+from autoseg.costs.training_memory import (
+    cached_bytes,
+    count_parameters,
+    trace_step,
+    training_footprint,
+)
 from autoseg.planning.families import FAMILIES
 from autoseg.planning.topology import make_topology
 from autoseg.schema import serialise
@@ -72,8 +77,9 @@ def test_half_precision_takes_less_on_a_gpu():
     assert trace_step(item, "cuda")[1] < 0.8 * trace_step(item, "cpu")[1]
 
 
-def test_small_cases_that_stay_in_memory_count():
-    item = planned("plain_unet", (16, 16, 16), 4)
-    without = training_footprint(item, "cpu")
-    assert training_footprint(item, "cpu", [2**20] * 100) == without + 100 * 2**20
-    assert training_footprint(item, "cpu", [2**30]) == without  # too large to be kept
+def test_small_cases_that_stay_in_memory_count_up_to_a_limit():
+    assert cached_bytes([2**20] * 100, [], 2**30) == 100 * 2**20
+    assert cached_bytes([2**30], [], 2**30) == 0  # too large to be kept
+    assert cached_bytes([2**20] * 100, [], 2**25) == 2**25
+    assert cached_bytes([2**20] * 100, [2**20] * 100, 2**25) == 2**25 + 2**24
+    assert cached_bytes([2**20] * 100, [2**20] * 100, 0) == 0

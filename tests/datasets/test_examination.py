@@ -12,6 +12,8 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg.cli import umbrella
+from autoseg.datasets.fingerprint import make_fingerprint
+from autoseg.datasets.folder import survey_dataset
 from tests.conftest import write_dataset
 
 
@@ -148,7 +150,6 @@ DAMAGES = [
     ),
     ("fraction", edit_image(LABEL, put(0.5, np.float32)), "case_01.nii.gz: holds the value 0.5"),
     ("NaN label", edit_image(LABEL, put(np.nan, np.float32)), "case_01.nii.gz: holds NaN"),
-    ("empty image", edit_image(IMAGE, voxels(np.zeros_like)), "case_01_0000.nii.gz: is empty"),
     (
         "same case twice",
         lambda root: (
@@ -306,3 +307,32 @@ def test_a_data_set_without_any_foreground_is_refused(tiny_dataset, tmp_path, ca
         == 1
     )
     assert "no case has any foreground" in capfd.readouterr().err
+
+
+def test_black_frames_and_channels_are_warned_of_and_not_refused(tmp_path, caplog):
+    root = write_dataset(tmp_path / "Dataset001_Tiny")
+    for name in ("case_01", "case_02"):
+        edit_image(f"imagesTr/{name}_0000.nii.gz", voxels(np.zeros_like))(root)
+    dataset, _, errors = survey_dataset(root)
+    fingerprint = make_fingerprint(dataset, workers=1, errors=errors, warnings=())
+    told = [note for note in fingerprint.warnings if "the same value everywhere" in note]
+    assert len(told) == 2
+    assert not [note for note in fingerprint.warnings if "duplicate" in note]
+
+
+def test_a_frame_that_is_there_twice_in_one_patient_is_warned_of(tmp_path):
+    root = write_dataset(tmp_path / "Dataset001_Tiny")
+    for old, new in (("case_00", "patient01_frame01"), ("case_01", "patient01_frame02")):
+        for folder, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
+            (root / folder / f"{old}{ending}").rename(root / folder / f"{new}{ending}")
+    for number in (2, 3, 4, 5):
+        for folder, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
+            path = root / folder / f"case_0{number}{ending}"
+            path.rename(root / folder / f"patient0{number}_frame01{ending}")
+    shutil.copy(
+        root / "imagesTr/patient01_frame01_0000.nii.gz",
+        root / "imagesTr/patient01_frame02_0000.nii.gz",
+    )
+    dataset, _, errors = survey_dataset(root)
+    fingerprint = make_fingerprint(dataset, workers=1, errors=errors, warnings=())
+    assert any("duplicate case: the same voxels" in note for note in fingerprint.warnings)

@@ -21,6 +21,7 @@ from evaluation.challenges import (
     vessels,
 )
 from tests.conftest import shared_folder
+from tests.evaluation.conftest import call
 
 OFFICIAL = {"both_empty": "official", "one_empty": "official"}
 ORGANS = {"pancreas": "panc", "kidney": "kidn", "liver": "livr"}
@@ -75,9 +76,8 @@ def test_medpy_exactly(golden, case, values):
         ("dc", "dice", {"both_empty": "nan"}),
         ("hd95_connectivity3", "hd95", {"surface_connectivity": corners}),
     ):
-        function = getattr(evaluation, name)
         settings = {**OFFICIAL, "surface": "medpy", **more}
-        check(function(reference, prediction, spacing, **settings), values[key])
+        check(call(name, reference, prediction, spacing, **settings), values[key])
 
 
 @pytest.mark.parametrize(("case", "values"), real_cases("surface_distance"))
@@ -111,7 +111,7 @@ def test_monai_to_1e_5(golden, case, values):
             {"surface": "monai_subvoxels", "tolerance_mm": tolerance},
         ),
     ):
-        check(getattr(evaluation, name)(*given, **OFFICIAL, **more), values[key], 1e-5)
+        check(call(name, *given, **OFFICIAL, **more), values[key], 1e-5)
 
 
 @pytest.mark.parametrize(("case", "values"), real_cases("metricsreloaded"))
@@ -126,7 +126,7 @@ def test_metrics_reloaded_to_1e_5(golden, case, values):
         ("dice", "dsc"),
     ):
         settings = {**OFFICIAL, "surface": "metrics_reloaded", "tolerance_mm": tolerance}
-        check(getattr(evaluation, name)(*given, **settings), values[key], 1e-5)
+        check(call(name, *given, **settings), values[key], 1e-5)
 
 
 @pytest.mark.parametrize(
@@ -140,10 +140,10 @@ def test_isles22_exactly(golden, case, values):
     assert found["lesion_f1"] == values["compute_lesion_f1_score"]
     assert found["lesion_count_difference"] == values["compute_absolute_lesion_difference"]
     assert found["absolute_volume_difference"] == values["compute_absolute_volume_difference_ml"]
-    faces = {"connectivity": 6, **OFFICIAL}
+    faces = {"connectivity": 6, "both_empty": "official"}
     masks = (reference, prediction, spacing)
     assert evaluation.lesion_f1(*masks, **faces) == values["compute_lesion_f1_score_conn6"]
-    swapped = evaluation.lesion_f1(prediction, reference, spacing, **OFFICIAL)
+    swapped = evaluation.lesion_f1(prediction, reference, spacing, both_empty="official")
     assert swapped == values["compute_lesion_f1_score_swapped_args"]
     assert evaluation.dice(*masks, both_empty="0") == values["compute_dice_empty0"]
 

@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import evaluation
-from evaluation import distances
-from evaluation.distances import nearest_distances, walking_margin
-from evaluation.masks import MaskPair
-from evaluation.metrics import METRICS, choose
-from evaluation.settings import SURFACES, Settings
-from evaluation.surfaces import border_voxels, surface_elements
+from evaluation.metrics import METRICS
+from evaluation.settings import SURFACES
+from tests.evaluation.conftest import call
 
 OF_MASKS = [name for name, metric in METRICS.items() if metric.of_masks]
 DISTANCES = ["hd", "hd95", "asd", "assd", "masd"]
@@ -27,7 +24,7 @@ laws = settings(deadline=None, max_examples=25)
 
 
 def value(name, reference, prediction, spacing=(1, 1, 1), **more):
-    return getattr(evaluation, name)(reference, prediction, spacing, **more)
+    return call(name, reference, prediction, spacing, **more)
 
 
 def same(first, second, rel=1e-12):
@@ -101,133 +98,3 @@ def test_classes_may_be_numbered_otherwise(labels, numbers):
     for name in ("1", "2", "3"):
         for metric, found in one[name].items():
             assert found == other[name][metric] or math.isnan(found)
-
-
-@laws
-@given(masks, masks, spacings)
-def test_walk_and_tree_find_what_a_distance_transform_finds(first, second, spacing):
-    if not first.any() or not second.any():
-        return
-
-    def place(mask, margin):
-        padded = np.pad(mask, [(0, extra) for extra in margin])
-        return np.flatnonzero(padded), padded.shape
-
-    (points, shape), (targets, _) = (place(mask, (0, 0, 0)) for mask in (first, second))
-    transformed = nearest_distances(points, targets, shape, spacing, (0, 0, 0))
-    small, cost = distances.SMALL_GRID, distances.TREE_COST
-    try:
-        distances.SMALL_GRID = 0
-        margin = walking_margin(first.shape, spacing)
-        (points, shape), (targets, _) = (place(mask, margin) for mask in (first, second))
-        for distances.TREE_COST in (0, 10**9):
-            found = nearest_distances(points, targets, shape, spacing, margin)
-            np.testing.assert_allclose(found, transformed, rtol=1e-12)
-    finally:
-        distances.SMALL_GRID, distances.TREE_COST = small, cost
-
-
-@pytest.mark.parametrize("surface", SURFACES)
-def test_far_masks_in_a_large_grid_are_measured_exactly(surface):
-    first, second = np.zeros((2, 60, 70, 80), dtype=bool)
-    first[2:6, 3:9, 4:9] = second[50:55, 60:66, 70:75] = True
-    spacing = (2.0, 0.7, 0.8)
-    exact = np.linalg.norm((np.array((50, 60, 70)) - (2, 3, 4)) * spacing)
-    found = value("hd", first, second, spacing, surface=surface)
-    assert found == pytest.approx(exact, rel=0.05)
-    assert found >= value("hd95", first, second, spacing, surface=surface)
-
-
-@pytest.mark.parametrize(("policy", "number"), [("nan", math.nan), ("0", 0), ("inf", math.inf)])
-def test_empty_masks_have_the_value_of_the_policy(policy, number):
-    empty, full = np.zeros((4, 4, 4), dtype=bool), np.ones((4, 4, 4), dtype=bool)
-    for name in ("hd95", "nsd", "assd"):
-        assert same(value(name, empty, empty, both_empty=policy), number)
-        assert same(value(name, full, empty, one_empty=policy), number)
-    assert same(value("dice", empty, empty, both_empty=policy), number)
-
-
-def test_a_missed_structure_costs_the_image_diagonal():
-    empty, full = np.zeros((4, 4, 4), dtype=bool), np.ones((4, 4, 4), dtype=bool)
-    assert value("hd95", full, empty, (1, 2, 3)) == pytest.approx(4 * math.sqrt(14))
-    assert value("nsd", full, empty) == 0
-
-
-def test_elements_of_a_plane_have_its_area():
-    mask = np.zeros((10, 10, 10), dtype=bool)
-    mask[:, :, :5] = True
-    surface = surface_elements(mask, (2.0, 3.0, 1.0))
-    inner = surface.weights[np.isclose(surface.weights, 6)]
-    assert len(inner) >= 2 * 9 * 9
-    assert len(border_voxels(mask, (1, 1, 1)).points) == 500 - 8 * 8 * 3
-
-
-def test_elements_need_two_or_three_dimensions():
-    with pytest.raises(ValueError, match="2 or 3 dimensions"):
-        surface_elements(np.ones(4, dtype=bool), (1.0,))
-
-
-def test_pairs_check_shape_and_spacing():
-    mask = np.ones((2, 2, 2), dtype=bool)
-    with pytest.raises(ValueError, match="shapes differ"):
-        MaskPair(mask, mask[:1])
-    with pytest.raises(ValueError, match="numbers above 0"):
-        MaskPair(mask, mask, (1, 0, 1))
-
-
-def test_lesions_match_one_to_one_at_an_iou():
-    reference, prediction = np.zeros((2, 1, 20, 20), dtype=bool)
-    reference[0, 2:6, 2:6] = reference[0, 10:14, 10:14] = True
-    prediction[0, 2:6, 2:14] = True  # IoU 1/3 with the first lesion
-    prediction[0, 10:13, 10:14] = prediction[0, 17:19, 17:19] = True
-    given_masks = (reference, prediction)
-    assert value("lesion_recall", *given_masks) == 1
-    assert value("lesion_precision", *given_masks) == pytest.approx(2 / 3)
-    assert value("lesion_recall", *given_masks, lesion_iou=0.5) == 0.5
-    assert value("lesion_recall", *given_masks, lesion_iou=0.3) == 1
-    assert value("panoptic_quality", *given_masks) == pytest.approx(0.75 * 2 / 5)
-    assert value("recognition_quality", *given_masks) == pytest.approx(2 / 5)
-    assert value("segmentation_quality", *given_masks) == pytest.approx(0.75)
-    assert value("lesion_dice", *given_masks) == pytest.approx((32 / 64 + 24 / 28) / 2)
-    assert value("lesion_count", *given_masks) == 2
-    assert value("predicted_lesion_count", *given_masks) == 3
-
-
-def test_lesions_are_parted_by_size():
-    reference = np.zeros((10, 40, 40), dtype=bool)
-    reference[2, 2, 2] = reference[2:8, 10:20, 10:20] = True
-    prediction = reference.copy()
-    prediction[2, 2, 2] = False
-    (small, large) = choose(("lesion_recall:-0.1ml", "lesion_recall:0.1-ml"), Settings())
-    pair = MaskPair(reference, prediction)
-    assert small.metric.of_masks(pair, small.settings) == 0
-    assert large.metric.of_masks(pair, large.settings) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("dise", "Metric 'dise' is unknown"),
-        ("hd95:medpi", "Variant 'medpi' is unknown; this metric has: deepmind"),
-        ("dice:2mm", "this metric has: none"),
-    ],
-)
-def test_unknown_metrics_and_variants_are_named(name, message):
-    with pytest.raises(evaluation.EvaluationError, match=message):
-        choose([name], Settings())
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"both_empty": "bad"}, "both empty 'bad'"),
-        ({"surface": "x"}, "Surface 'x'"),
-        ({"connectivity": 7}, "Connectivity 7"),
-        ({"region": "x"}, "Region 'x'"),
-        ({"tolerance_mm": -1.0}, "Tolerance -1"),
-        ({"num_bins": 0}, "Bins"),
-    ],
-)
-def test_settings_are_checked(change, message):
-    with pytest.raises(evaluation.EvaluationError, match=message):
-        Settings(**change)

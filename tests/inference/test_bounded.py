@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -13,15 +14,19 @@ from autoseg import pipeline
 from autoseg.checkpoint import save_checkpoint
 from autoseg.cli import predict as command
 from autoseg.costs import prediction_memory
-from autoseg.errors import UsageError
+from autoseg.datasets.file_names import input_cases
+from autoseg.errors import InputError, UsageError
 from autoseg.images.files import read_case, read_image
+from autoseg.inference.files import predict_files
 from autoseg.inference.models import Model
 from autoseg.inference.network import LoadedNetwork, Options
+from autoseg.inference.network_source import NetworkSource
 from autoseg.inference.predictor import Predictor
 from autoseg.inference.region_of_interest import RegionOfInterest
-from autoseg.inference.streaming import grid_planes, tile_stream
-from autoseg.inference.streaming.label_map import find_windows
-from autoseg.preprocessing.case import preprocess_array
+from autoseg.inference.streaming import grid_planes, label_map, tile_stream
+from autoseg.inference.streaming.label_map import Part, find_windows
+from autoseg.inference.streaming.tile_stream import NetworkInput
+from autoseg.preprocessing.case import Restoration, preprocess_array
 from autoseg.schema.geometry import geometry_differences
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import NetworkSpec
@@ -80,6 +85,20 @@ def plain_labels(checkpoint, image, geometry):
             slice_axis=configuration.slice_axis,
         ).numpy()
     return plain.restore_prediction(logits, case.trace, configuration.labels)
+
+
+@pytest.mark.parametrize("num_slices", [1, 3])
+def test_slices_of_another_thickness_are_predicted_one_by_one(num_slices):
+    """Twice as many slices of half the thickness, in pairs, get what the thick ones get."""
+    changes = {**MODELS["slices"], "num_slices": num_slices, "slice_axis": 0}
+    changes |= {"spacing_mm": (None, 0.9, 0.8), "slice_distance_mm": 1.5}
+    predictor = Predictor([made(changes)], Options())
+    thick, geometry = noise(1, 7, 24, 20), make_geometry((7, 24, 20))
+    thin = replace(geometry, shape=(14, 24, 20), spacing_mm=(0.75, 1.0, 1.0))
+    expected = predictor.predict_array(thick, geometry, probabilities=True).probabilities
+    found = predictor.predict_array(thick.repeat(2, axis=1), thin, probabilities=True).probabilities
+    assert np.ptp(expected, axis=1).max() > 0.05  # slices differ
+    assert np.allclose(found, expected.repeat(2, axis=1), atol=1e-4)
 
 
 @pytest.fixture
@@ -178,6 +197,44 @@ def test_images_of_simpleitk_and_files_give_the_same(tmp_path):
         predictor.predict([image, path])
 
 
+def test_a_model_that_does_not_fit_is_refused_before_an_image_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("autoseg.inference.files.read_case", lambda files: pytest.fail("read"))
+    save_checkpoint(tmp_path / "model.pt", model())
+    write(tmp_path / "in/a_0000.nii.gz", noise(22, 30, 24))
+    with pytest.raises(InputError, match=r"needs more than .* GB to predict, --memory allows 0\.1"):
+        pipeline.predict(
+            [tmp_path / "model.pt"], tmp_path / "in", tmp_path / "o", memory="100MB", device="cpu"
+        )
+
+
+def test_too_little_memory_for_the_tiles_of_a_large_image_is_found_at_once():
+    network = LoadedNetwork(Model(checkpoint=model()), Options(), {})
+    shape = (300, 300, 300)
+    case = NetworkInput(image=torch.empty(1, 1, 1, 1).expand(1, *shape))
+    restoration = Restoration(
+        shape=(512, 512, 512),
+        coarse=None,
+        axes=(0, 1, 2),
+        flips=(False,) * 3,
+        crop=((0, 512),) * 3,
+        full_shape=(512, 512, 512),
+    )
+    part = Part(source=NetworkSource([(network, case)]), restoration=restoration)
+    evaluated = 0
+
+    def count(*arguments):
+        nonlocal evaluated
+        evaluated += 1
+        return ring_bytes(*arguments)
+
+    ring_bytes = label_map._ring_bytes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_map, "_ring_bytes", count)
+        with pytest.raises(UsageError, match="Give more --memory"):
+            find_windows([part], SCHEME, memory_bytes=10)
+    assert evaluated < 2000
+
+
 class Finder:
     """Stands for a coarse model."""
 
@@ -213,6 +270,28 @@ def test_only_the_region_of_interest_is_predicted(tmp_path):
     outside[box] = False
     assert (found.labels[outside] == 0).all()
     assert (found.probabilities[0][outside] == 1).all()
+
+
+def test_the_coarse_network_runs_alone_while_files_are_read_ahead(tmp_path):
+    for index in range(6):
+        write(tmp_path / f"in/c{index}_0000.nii.gz", noise(30, 44, 40))
+    threads = set()
+
+    class Watched(Finder):
+        def predict_array(self, image, geometry):
+            threads.add(threading.get_ident())
+            return super().predict_array(image, geometry)
+
+    region = RegionOfInterest(Watched(found=True), [SCHEME.classes[1].name], margin_mm=6.0)
+    predictor = Predictor([model()], Options(), region)
+    cases = input_cases(tmp_path / "in", 1)
+    targets = {name: tmp_path / f"out/{name}.nii.gz" for name in cases}
+    report = predict_files(predictor, cases, targets, workers=4)
+    assert (report.failed, len(report.written)) == ({}, 6)
+    assert threads == {threading.get_ident()}
+    image, geometry = read_case(cases["c3"])
+    alone = predictor.predict_array(image, geometry)
+    assert (read_image(targets["c3"])[0][0] == alone.labels).all()
 
 
 def test_a_cropped_geometry_is_where_the_voxels_were(tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from autoseg import pipeline
 from autoseg.architectures import build_network
 from autoseg.checkpoint import Checkpoint, Provenance, load_checkpoint, save_checkpoint
+from autoseg.cli import umbrella
 from autoseg.datasets.file_names import input_cases
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.images.files import read_image
@@ -115,6 +117,49 @@ def test_resume_skips_and_nothing_is_overwritten_silently(tmp_path, saved):
         [saved], tmp_path / "in", tmp_path / "out", overwrite=True, device="cpu"
     )
     assert sorted(report.written) == ["a", "b"]
+
+
+def test_resume_makes_the_probabilities_that_are_missing(tmp_path, saved):
+    for name in "ab":
+        write(tmp_path / f"in/{name}_0000.nii.gz", noise(12, 20, 20))
+    where = ([saved], tmp_path / "in", tmp_path / "out")
+    pipeline.predict(*where, device="cpu")
+    before = read_image(tmp_path / "out/a.nii.gz")[0]
+    report = pipeline.predict(*where, resume=True, save_probabilities=True, device="cpu")
+    assert sorted(report.written) == ["a", "b"]
+    assert np.load(tmp_path / "out/a.npz")["probabilities"].shape == (3, 12, 20, 20)
+    assert np.array_equal(read_image(tmp_path / "out/a.nii.gz")[0], before)
+    (tmp_path / "out/b.npz").unlink()
+    report = pipeline.predict(*where, resume=True, save_probabilities=True, device="cpu")
+    assert (report.skipped, list(report.written)) == (["a"], ["b"])
+
+
+def test_a_name_that_is_no_utf8_fails_by_itself(tmp_path, saved, capfd):
+    write(tmp_path / "in/a.nii.gz", noise(12, 20, 20))
+    write(tmp_path / "in/b.nii.gz", noise(12, 20, 20))
+    os.rename(tmp_path / "in/a.nii.gz", os.fsencode(tmp_path) + b"/in/\xff.nii.gz")
+    arguments = ["predict", str(saved), "-i", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
+    assert umbrella.main(arguments) == 1
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.nii.gz"]
+    assert "in/\\udcff.nii.gz: the name is not UTF-8. Rename the file." in capfd.readouterr().err
+    arguments[-1] = os.fsdecode(os.fsencode(tmp_path) + b"/\xfe")
+    assert umbrella.main(arguments) == 2
+
+
+@pytest.mark.parametrize("ending", [".NII.GZ", ".Mha"])
+def test_endings_in_capitals_are_read_and_written(tmp_path, saved, ending):
+    write(tmp_path / "a.nii.gz", noise(12, 20, 20))
+    image = sitk.ReadImage(str(tmp_path / "a.nii.gz"))
+    (tmp_path / "in").mkdir()
+    sitk.WriteImage(image, str(tmp_path / f"in/b_0000{ending.lower()}"))
+    (tmp_path / f"in/b_0000{ending.lower()}").rename(tmp_path / f"in/b_0000{ending}")
+    report = pipeline.predict(
+        [saved], tmp_path / "in", tmp_path / "out", save_probabilities=True, device="cpu"
+    )
+    assert report.failed == {}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        [f"b{ending.lower()}", "b.npz"]
+    )
 
 
 def test_predictions_never_replace_their_images(tmp_path, saved):

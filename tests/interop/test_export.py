@@ -14,11 +14,12 @@ from autoseg.checkpoint import load_checkpoint, save_checkpoint
 from autoseg.cli import umbrella
 from autoseg.errors import UsageError
 from autoseg.inference.network import LoadedNetwork
-from autoseg.interop.nnunet_export import rename_weights
+from autoseg.interop.nnunet_export import make_plans, rename_weights
+from autoseg.report.model_card import write_card
 from autoseg.schema import serialise
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.schema.plan import Configuration
-from tests.conftest import REGIONS, SCHEME
+from tests.conftest import REGIONS, SCHEME, make_configuration
 from tests.inference.test_predictor import model, noise, write
 from tests.interop.test_nnunet import nnunet_weights
 
@@ -71,8 +72,35 @@ def test_the_exported_weights_have_all_of_nnunets_names(architecture):
     assert all(torch.equal(found[key], expected[key]) for key in expected)
 
 
+@pytest.mark.parametrize(
+    ("patch_size", "spacing_mm", "sizes", "original"),
+    [
+        ((16, 16), (None, 0.5, 0.75), [40.0, 30.0], [1, 40, 30]),
+        ((16, 16, 16), (3.0, 0.5, 0.75), [20.0, 40.0, 30.0], [20, 40, 30]),
+    ],
+)
+def test_plans_have_a_size_for_every_axis(patch_size, spacing_mm, sizes, original):
+    item = replace(
+        model().configuration,
+        patch_size=patch_size,
+        spacing_mm=spacing_mm,
+        median_shape=tuple(sizes),
+    )
+    plans = make_plans(item, "Dataset001_Tiny", ".nii.gz")
+    numbers = plans["configurations"][item.name]
+    assert numbers["median_image_size_in_voxels"] == sizes
+    assert numbers["spacing"] == [step for step in spacing_mm if step]
+    assert plans["original_median_shape_after_transp"] == original
+    assert len(plans["original_median_spacing_after_transp"]) == 3
+
+
 def test_what_nnunet_cannot_do_is_said_and_nothing_is_written(tmp_path, capsys):
-    path = saved(tmp_path, num_slices=3, patch_size=(16, 16))
+    network = model().configuration.network
+    coarser = len(network.features) - 1
+    network = replace(
+        network, kernel_sizes=((3, 3),) * (coarser + 1), strides=((1, 1), *((2, 2),) * coarser)
+    )
+    path = saved(tmp_path, num_slices=3, patch_size=(16, 16), network=network)
     code = umbrella.main(["export", "nnunet", str(path), "-o", str(tmp_path / "out")])
     assert code == 2
     assert "nnU-Net has no neighbouring slices as channels" in capsys.readouterr().err
@@ -87,6 +115,23 @@ def test_labels_that_do_not_follow_each_other_are_numbered_and_said(tmp_path):
     assert notes == ["nnU-Net numbers labels one by one: 1 is 7, 2 is 300 of the data set."]
     dataset = json.loads((tmp_path / "out/dataset.json").read_text())
     assert dataset["labels"] == {"background": 0, "a": 1, "b": 2, "ignore": 3}
+
+
+def test_an_orientation_is_said_and_comes_back(tmp_path):
+    path = saved(tmp_path, orientation="PIR")
+    (note,) = pipeline.export_model("nnunet", path, tmp_path / "out")
+    assert note.startswith("The network wants images that are stored PIR. nnU-Net does not turn")
+    pipeline.import_model(tmp_path / "out", tmp_path / "back")
+    made = load_checkpoint(tmp_path / "back/fold_0/checkpoint_final.pt")
+    assert made.configuration.orientation == "PIR"
+
+
+def test_the_card_names_the_axes_of_the_image_that_are_mirrored(tmp_path):
+    training = replace(make_configuration().training, mirror_axes=(0, 2))
+    card = tmp_path / "card.md"
+    write_card(card, model(transpose=(2, 0, 1), training=training, orientation="PIR"))
+    assert "| mirrored axes | y, x |" in card.read_text()
+    assert "| orientation | PIR |" in card.read_text()
 
 
 def test_exports_replace_nothing_silently(tmp_path):
@@ -144,3 +189,17 @@ def test_a_licence_that_somebody_filled_in_is_kept(tmp_path):
     card.write_text(text.replace("not stated; fill it in before you share the model", "CC BY 4.0"))
     pipeline.export_model("nnunet", path, tmp_path / "out", overwrite=True)
     assert "| licence | CC BY 4.0 |" in card.read_text()
+
+
+@pytest.mark.parametrize(
+    ("ending", "orientation", "reader"),
+    [
+        (".tif", "LPS", "Tiff3DIO"),
+        (".tiff", None, "Tiff3DIO"),  # three-dimensional patches
+        (".nii.gz", "LPS", "SimpleITKIO"),
+        (".nii.gz", "RAS", "NibabelIOWithReorient"),
+    ],
+)
+def test_the_reader_is_that_of_the_images(ending, orientation, reader):
+    configuration = model(orientation=orientation).configuration
+    assert make_plans(configuration, "Dataset001_X", ending)["image_reader_writer"] == reader

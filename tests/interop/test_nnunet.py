@@ -22,6 +22,7 @@ from autoseg.cli import import_model as command
 from autoseg.errors import CheckpointError, InputError, UsageError
 from autoseg.inference.models import find_models
 from autoseg.interop import nnunet
+from autoseg.interop.fields import Fields
 from autoseg.interop.nnunet_plans import read_configuration
 from autoseg.preprocessing.case import preprocess_array, with_image_labels
 from autoseg.preprocessing.resample import resample_volume
@@ -207,6 +208,23 @@ def test_regions_channels_and_ignore_label_are_read(tmp_path):
     assert model.provenance.file_ending == ".nrrd"
 
 
+@pytest.mark.parametrize(
+    ("change", "orientation"),
+    [
+        ({}, None),
+        ({"image_reader_writer": "NibabelIOWithReorient"}, "RAS"),
+        ({"image_reader_writer": "SimpleITKIOWithReorient"}, "RAS"),
+        ({"autoseg_orientation": "PIR"}, "PIR"),
+    ],
+)
+def test_the_orientation_is_what_the_reader_or_our_export_says(tmp_path, change, orientation):
+    folder, _ = make_model(tmp_path)
+    plans = json.loads((folder / "plans.json").read_text())
+    (folder / "plans.json").write_text(json.dumps(plans | change))
+    model = nnunet.read_checkpoint(folder / "fold_0/checkpoint_final.pth")
+    assert model.configuration.orientation == orientation
+
+
 def test_old_plans_have_the_same_network(tmp_path):
     new = make_plans()
     arguments = new["configurations"]["base"]["architecture"]["arch_kwargs"]
@@ -221,8 +239,10 @@ def test_old_plans_have_the_same_network(tmp_path):
         "pool_op_kernel_sizes": arguments["strides"],
         "conv_kernel_sizes": arguments["kernel_sizes"],
     }
-    where = tmp_path / "plans.json"
-    first, second = (read_configuration(p, DATASET, "net", (), where) for p in (new, old))
+    dataset = Fields(DATASET, "dataset.json")
+    first, second = (
+        read_configuration(Fields(plans, "plans.json"), dataset, "net", ()) for plans in (new, old)
+    )
     assert first.network == second.network
 
 
@@ -237,7 +257,7 @@ def test_imported_models_predict_like_the_folder(tmp_path):
             if path.is_file():
                 opened.write(path, f"nnUNet_results/D/{path.relative_to(tmp_path)}")
     assert command.main(["nnunet", str(archive), "-o", str(tmp_path / "ours")]) == 0
-    assert not (tmp_path / "ours/.unpacked").exists()
+    assert not list(tmp_path.glob(".unpacked*"))
     assert command.main(["nnunet", str(folder), "-o", str(tmp_path / "ours")]) == 2
     assert command.main(["nnunet", str(folder), "-o", str(tmp_path / "ours"), "--overwrite"]) == 0
     results = []
@@ -367,6 +387,8 @@ def test_archives_that_explode_or_hold_no_model_are_refused(tmp_path):
         opened.writestr("b/plans.json", "{}")
         opened.writestr("a/dataset.json", "{}")
         opened.writestr("b/dataset.json", "{}")
+        opened.writestr("a/fold_0/checkpoint_final.pth", "")
+        opened.writestr("b/fold_0/checkpoint_final.pth", "")
     with pytest.raises(InputError, match="found a, b. Choose"):
         nnunet.import_model(archive, tmp_path / "out")
     archive.write_bytes(b"x")
@@ -536,3 +558,52 @@ def test_a_recipe_brings_orientation_and_names(tmp_path):
     card = (tmp_path / "out/fold_0/MODEL_CARD.md").read_text()
     assert "| trained by | nnU-Net |" in card
     assert "| 2 | body_extremities |" in card
+
+
+def test_cross_validations_and_predictions_in_a_result_folder_are_no_models(tmp_path):
+    folder, _ = make_model(tmp_path)
+    for name in ("crossval_results_folds_0_1_2_3_4", "predictions"):
+        inside = folder / name
+        inside.mkdir()
+        for file in ("plans.json", "dataset.json"):
+            shutil.copy(folder / file, inside / file)
+    assert nnunet.choose_folder(tmp_path, None, tmp_path) == folder
+    assert command.main(["nnunet", str(tmp_path), "-o", str(tmp_path / "ours")]) == 0
+
+
+def test_a_half_imported_model_is_completed_and_never_used(tmp_path, monkeypatch, capsys):
+    folder, _ = make_model(tmp_path)
+    output = tmp_path / "ours"
+    save = nnunet.save_checkpoint
+    monkeypatch.setattr(
+        nnunet, "save_checkpoint", lambda *given: (save(*given), (_ for _ in ()).throw(SystemExit))
+    )
+    with pytest.raises(SystemExit):
+        command.main(["nnunet", str(folder), "-o", str(output)])
+    with pytest.raises(InputError, match="half imported .* Run that command again"):
+        find_models(output)
+    monkeypatch.undo()
+    assert command.main(["nnunet", str(folder), "-o", str(output)]) == 0
+    assert find_models(output)
+
+
+@pytest.mark.parametrize("name", ["..", "../../x", "/tmp/x", "a\\b", "a\nb"])
+def test_a_stage_whose_name_is_a_path_is_refused(tmp_path, name):
+    folder, _ = make_model(tmp_path)
+    output = tmp_path / "ours"
+    assert command.main(["nnunet", str(folder), "-o", str(output)]) == 0
+    path = output / "fold_0" / "checkpoint_final.pt"
+    content = torch.load(path, weights_only=True)
+    for change in (
+        {
+            "configuration": {
+                **content["configuration"],
+                "previous": {"names": [name], "kind": "labels"},
+            }
+        },
+        {"configuration": {**content["configuration"], "name": name}},
+        {"provenance": {**content["provenance"], "fold": name}},
+    ):
+        torch.save({**content, **change}, path)
+        with pytest.raises(CheckpointError, match="no name of a file"):
+            load_checkpoint(path)

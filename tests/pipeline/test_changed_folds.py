@@ -25,7 +25,7 @@ def trained(tmp_path_factory):
     """A workspace whose fold 0 is trained."""
     root = tmp_path_factory.mktemp("trained")
     data = write_dataset(root / "Dataset001_Tiny", num_cases=6)
-    pipeline.plan(data, root / "ws", configurations=["3d_fullres"], folds=2, preprocess=False)
+    pipeline.plan(data, root / "ws", configurations=["3d_fullres"], num_folds=2, preprocess=False)
     edit_plan(root / "ws", lambda made: {name: small(item) for name, item in made.items()})
     pipeline.train(root / "ws", "3d_fullres", 0)
     return root / "ws"
@@ -134,5 +134,5 @@ def test_a_model_says_what_was_asked_for_and_which_files_it_has_seen(workspace):
     place = Workspace(workspace)
     made = load_checkpoint(place.run("3d_fullres", 0).final).provenance
     assert made.request == planned.load_plan(place).request
-    assert made.request["planner"] == "auto"
+    assert made.request.planner == "auto"
     assert made.data_signature

@@ -14,8 +14,11 @@ from autoseg.datasets.splits import read_splits, write_splits
 from autoseg.errors import InputError, UsageError
 from autoseg.pipeline.fold_request import FoldRequest, request_folds
 from autoseg.pipeline.folding import find_folds, fold_faults, keeps_folds, save_folds
+from autoseg.planning.choices import with_recipe
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset
+from autoseg.schema.plan_request import PlanRequest
+from autoseg.schema.recipe import Recipe
 from autoseg.workspace import Workspace
 from tests.conftest import SCHEME
 
@@ -315,13 +318,18 @@ def test_one_case_makes_no_fold_and_is_trained_on_as_a_whole(tmp_path, caplog):
 @pytest.mark.parametrize("number", [-3, 0, 1])
 def test_less_than_two_folds_are_no_wish(number):
     with pytest.raises(UsageError, match=f"--num-folds {number}: at least 2 are needed"):
-        request_folds(number, None, None, 0, None)
+        request_folds(PlanRequest(num_folds=number))
 
 
 def test_groups_are_named_in_one_way(tmp_path):
     with pytest.raises(UsageError, match="--group-pattern and --groups both"):
-        request_folds(None, "x", tmp_path / "g.csv", 0, None)
+        request_folds(PlanRequest(group_pattern="x", groups=str(tmp_path / "g.csv")))
     # What a recipe knows gives way to both.
-    assert request_folds(None, None, None, 0, "usual").pattern == "usual"
-    assert request_folds(None, None, tmp_path / "g.csv", 0, "usual").pattern is None
-    assert request_folds(None, "mine", None, 0, "usual").pattern == "mine"
+    usual = Recipe(description="", source="", group_pattern="usual")
+
+    def pattern(**options):
+        return request_folds(with_recipe(PlanRequest(**options), usual)).pattern
+
+    assert pattern() == "usual"
+    assert pattern(groups=str(tmp_path / "g.csv")) is None
+    assert pattern(group_pattern="mine") == "mine"

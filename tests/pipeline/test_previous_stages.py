@@ -199,9 +199,12 @@ def test_a_second_stage_alone_names_what_it_needs(cascade, tmp_path):
     _, workspace = cascade
     lonely = tmp_path / "runs" / "3d_cascade_fullres" / "fold_0"
     lonely.mkdir(parents=True)
+    for fold in range(FOLDS):
+        pipeline.train(workspace, "3d_lowres", fold, resume=True)
+    pipeline.train(workspace, "3d_cascade_fullres", 0, resume=True)
     final = Workspace(workspace).run("3d_cascade_fullres", 0).final
     shutil.copy(final, lonely / "checkpoint_final.pt")
-    with pytest.raises(InputError, match="needs a model of 3d_lowres"):
+    with pytest.raises(InputError, match="needs a finished model of 3d_lowres"):
         load_models([lonely / "checkpoint_final.pt"])
 
 

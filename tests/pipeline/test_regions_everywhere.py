@@ -53,7 +53,7 @@ def workspace(tmp_path_factory):
         sitk.WriteImage(changed, str(path))
     names = [name for name in NAMES if name != "3d_cascade_fullres"]
     place = root / "ws"
-    pipeline.plan(data, place, configurations=names, folds=3, preprocess=False)
+    pipeline.plan(data, place, configurations=names, num_folds=3, preprocess=False)
 
     def edit(made):
         items = {name: small(item) for name, item in made.items()}

@@ -11,12 +11,14 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg import pipeline, planned
+from autoseg.datasets.folder import read_dataset
 from autoseg.images.files import read_image
 from autoseg.pipeline.validate import references
 from autoseg.schema import serialise
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.labels import LabelClass, LabelScheme
 from autoseg.workspace import Workspace
+from dataset_conversion import DatasetWriter
 from tests.conftest import write_dataset
 from tests.pipeline.test_previous_stages import edit_plan, small
 
@@ -82,7 +84,9 @@ def test_a_majority_is_made_again_for_other_raters_and_other_labels(tmp_path, ra
 
 def test_predictions_of_changed_images_are_made_again(tmp_path):
     data = write_dataset(tmp_path / "Dataset001_Tiny", num_cases=6)
-    pipeline.plan(data, tmp_path / "ws", configurations=["3d_fullres"], folds=2, preprocess=False)
+    pipeline.plan(
+        data, tmp_path / "ws", configurations=["3d_fullres"], num_folds=2, preprocess=False
+    )
     edit_plan(tmp_path / "ws", lambda made: {name: small(item) for name, item in made.items()})
     pipeline.train(tmp_path / "ws", "3d_fullres", 0)
     place = Workspace(tmp_path / "ws")
@@ -108,7 +112,9 @@ def test_predictions_of_changed_images_are_made_again(tmp_path):
 
 def test_the_mark_of_an_earlier_version_only_costs_predicting_again(tmp_path):
     data = write_dataset(tmp_path / "Dataset001_Tiny", num_cases=4)
-    pipeline.plan(data, tmp_path / "ws", configurations=["3d_fullres"], folds=2, preprocess=False)
+    pipeline.plan(
+        data, tmp_path / "ws", configurations=["3d_fullres"], num_folds=2, preprocess=False
+    )
     edit_plan(tmp_path / "ws", lambda made: {name: small(item) for name, item in made.items()})
     pipeline.train(tmp_path / "ws", "3d_fullres", 0)
     folder = Workspace(tmp_path / "ws").run("3d_fullres", 0).validation
@@ -116,3 +122,19 @@ def test_the_mark_of_an_earlier_version_only_costs_predicting_again(tmp_path):
     serialise.write_text(folder / "model.json", '[["checkpoint_final.pt", 1, 2]]')
     pipeline.validate(tmp_path / "ws", "3d_fullres", 0)
     assert len(list(folder.glob("*.nii.gz"))) == 2
+
+
+def test_what_all_raters_ignored_is_ignored_in_their_reference(tmp_path):
+    writer = DatasetWriter(
+        tmp_path / "Dataset001_Ignored",
+        channel_names=["MRI"],
+        labels={"background": 0, "organ": 1, "vessel": 5, "ignore": 9},
+        raters=["a", "b", "c"],
+    )
+    rows = {"a": [9, 9, 5, 0, 9], "b": [9, 1, 5, 0, 0], "c": [9, 9, 1, 1, 1]}
+    maps = {name: np.array([[row]], dtype=np.uint8) for name, row in rows.items()}
+    writer.add("case", [np.ones((1, 1, 5), np.float32)], raters=maps)
+    writer.finish()
+    dataset = read_dataset(writer.root)[0]
+    found = references(Workspace(tmp_path / "ws"), dataset, {"case": dataset.cases[0]})
+    assert read_image(found["case"])[0].ravel().tolist() == [9, 1, 5, 0, 1]

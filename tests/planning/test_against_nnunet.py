@@ -10,7 +10,7 @@ from autoseg.errors import InputError
 from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.request import Request
 from tests.conftest import ROOT
-from tests.planning.test_planners import BUDGET
+from tests.planning.made_up import BUDGET
 from tests.tools.nnunet_files import dataset_of, fingerprint_of
 
 FOLDER = ROOT / "plans" / "golden" / "nnunet"
@@ -33,6 +33,7 @@ def test_every_configuration_is_nnunets(path, network):
     dataset, fingerprint, plans = read(path)
     expected = plans[network]
     plan = plan_nnunet(dataset, fingerprint, BUDGET, Request(network=network))
+    assert {made.training.augmentation for made in plan.configurations.values()} == {"nnunet"}
     wanted = expected["configurations"]
     assert set(plan.configurations) == set(wanted)
     for name, numbers in wanted.items():
@@ -54,7 +55,7 @@ def test_every_configuration_is_nnunets(path, network):
 def test_a_cascade_that_is_not_needed_is_dropped_or_refused():
     dataset, fingerprint, _ = read(FOLDER / "TinyMR.json")
     plan = plan_nnunet(dataset, fingerprint, BUDGET, Request())
-    dropped = {item.topic: item.reason for item in plan.decisions if item.value == "dropped"}
+    dropped = {item.configuration: item.reason for item in plan.decisions if item.dropped}
     assert set(dropped) == {"3d_lowres", "3d_cascade_fullres"}
     with pytest.raises(InputError, match="3d_cascade_fullres: not planned, a patch of 3d_fullres"):
         plan_nnunet(dataset, fingerprint, BUDGET, Request(configurations=("3d_cascade_fullres",)))

@@ -5,28 +5,25 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 
+from autoseg.architectures import build_network
 from autoseg.cli import plan as plan_command
 from autoseg.datasets.recipes import apply_recipe, list_recipes, load_recipe
 from autoseg.errors import InputError, UnknownNameError
+from autoseg.losses import build_loss
 from autoseg.planning.explain import Cost, duration, explain
-from autoseg.planning.network_size import BASE_BYTES
 from autoseg.planning.planners.auto import EVERYTHING, TRANSFORMERS, plan_auto
+from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.planes import count_slices, find_planes
 from autoseg.planning.planners.request import Request, parse_configuration
-from autoseg.planning.planners.time_budget import work_of
 from autoseg.preprocessing.normalisation import NORMALISATIONS
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.labels import LabelClass, LabelScheme
-from tests.planning.test_planners import BUDGET, GIGABYTE, made_up
+from tests.planning.made_up import BUDGET, GIGABYTE, MadeUpCosts, made_up
 
 ALL = Request(configurations=("all",))
 LARGE = {"shape": (300, 300, 300)}
-
-
-def footprint(item):
-    """A machine on which every unit of work takes 20 bytes."""
-    return int(BASE_BYTES + 20 * work_of(item))
 
 
 @pytest.mark.parametrize(
@@ -52,9 +49,26 @@ def test_unknown_configurations_and_architectures_are_refused(name):
         plan_auto(*made_up(), BUDGET, Request(configurations=(name,)))
 
 
+@pytest.mark.parametrize("shape", [(7, 7, 7), (1, 6, 7), (16, 16, 16), (12, 7, 7)])
+def test_what_is_planned_for_small_images_can_be_built(shape):
+    case = made_up(shape=shape)
+    base = "2d" if shape[0] == 1 else "3d_fullres"
+    for planner in (plan_auto, plan_nnunet):
+        for item in planner(*case, BUDGET, ALL).configurations.values():
+            network = build_network(item.network, item.in_channels, 2)
+            logits = network(torch.randn(2, item.in_channels, *item.patch_size))
+            assert logits[0].shape == (2, 2, *item.patch_size), item.name
+    if max(shape) < 8:
+        plan = plan_auto(*case, BUDGET, ALL)
+        dropped = {item.configuration: item.reason for item in plan.decisions if item.dropped}
+        assert "too small for primus" in dropped[f"{base}_primus"]
+        with pytest.raises(InputError, match=f"7 voxels, are too small .*Choose {base}"):
+            plan_auto(*case, BUDGET, Request(configurations=(f"{base}_swin_unetr",)))
+
+
 def test_all_plans_everything_that_fits_and_says_what_it_drops():
     plan = plan_auto(*made_up(), BUDGET, ALL)
-    dropped = {item.topic for item in plan.decisions if item.value == "dropped"}
+    dropped = {item.configuration for item in plan.decisions if item.dropped}
     assert dropped == {"3d_lowres", "3d_cascade_fullres"}
     paths = {name for name in plan.configurations if name.startswith("path_")}
     assert len(paths) == 9
@@ -87,13 +101,26 @@ def test_flat_images_get_transformers_but_no_volumes():
         plan_auto(*case, BUDGET, Request(configurations=("2.5d",)))
 
 
+def test_decisions_name_configurations_of_the_plan():
+    budget = replace(BUDGET, time_s=600.0, costs=MadeUpCosts(seconds=1e-8))
+    plan = plan_auto(*made_up(), budget, ALL)
+    about = {item.configuration for item in plan.decisions if item.configuration is not None}
+    dropped = {item.configuration for item in plan.decisions if item.dropped}
+    paths = {name for name in plan.configurations if name.startswith("path_")}
+    assert about == set(plan.configurations) - paths | dropped
+    text = explain(plan, {})
+    assert "- **3d_fullres: schedule**: about" in text
+    assert "- **multipath_2.5d: path_axial, schedule**: about" in text
+    assert "- **target spacing**: 1 × 1 × 1 mm" in text
+
+
 def test_little_memory_makes_a_cascade():
     case = made_up(**LARGE)
     request = Request(memory=True)
     large = plan_auto(*case, replace(BUDGET, memory_bytes=200 * GIGABYTE), request)
     assert set(large.configurations) == {"2d", "3d_fullres"}
     small = plan_auto(
-        *case, replace(BUDGET, memory_bytes=2 * GIGABYTE, footprint=footprint), request
+        *case, replace(BUDGET, memory_bytes=2 * GIGABYTE, costs=MadeUpCosts()), request
     )
     assert set(small.configurations) == {"2d", "3d_fullres", "3d_lowres", "3d_cascade_fullres"}
     lowres, second = (small.configurations[name] for name in ("3d_lowres", "3d_cascade_fullres"))
@@ -108,7 +135,7 @@ def test_little_memory_makes_a_cascade():
 
 @pytest.mark.parametrize("gigabytes", [1, 3, 6, 12])
 def test_every_configuration_keeps_the_memory(gigabytes):
-    budget = replace(BUDGET, memory_bytes=gigabytes * GIGABYTE, footprint=footprint)
+    budget = replace(BUDGET, memory_bytes=gigabytes * GIGABYTE, costs=MadeUpCosts())
     request = replace(ALL, memory=True)
     plan = plan_auto(*made_up(**LARGE), budget, request)
     for name, item in plan.configurations.items():
@@ -136,19 +163,33 @@ def test_the_slices_that_a_network_sees_follow_the_spacing(spacing, axis, count)
 
 
 def test_planes_are_anatomical():
-    _, fingerprint = made_up(orientations=("LPS",))
-    assert find_planes(fingerprint, (0, 1, 2), canonical=False) == {
-        "axial": 0,
-        "coronal": 1,
-        "sagittal": 2,
-    }
-    _, turned = made_up(orientations=("SAR",))  # x points up, y forward, z to the right
-    assert find_planes(turned, (0, 1, 2), canonical=False) == {
-        "axial": 2,
-        "coronal": 1,
-        "sagittal": 0,
-    }
-    assert find_planes(fingerprint, (2, 0, 1), canonical=True)["sagittal"] == 0
+    assert find_planes("LPS", (0, 1, 2)) == {"axial": 0, "coronal": 1, "sagittal": 2}
+    # x points up, y forward, z to the right
+    assert find_planes("SAR", (0, 1, 2)) == {"axial": 2, "coronal": 1, "sagittal": 0}
+    assert find_planes("RAS", (2, 0, 1))["sagittal"] == 0
+
+
+def test_slices_keep_their_own_distance_whatever_the_plane():
+    """The cases' slices are all 3 mm apart, those of an image that comes later may not be."""
+    case = made_up(shape=(40, 60, 80), spacing=(3.0, 1.0, 1.0))
+    planes = ("", "_axial", "_coronal", "_sagittal")
+    names = tuple(f"{base}{plane}" for base in ("2d", "2.5d") for plane in planes)
+    plan = plan_auto(*case, BUDGET, Request(configurations=names))
+    for name in names:
+        item = plan.configurations[name]
+        wanted = [3.0, 1.0, 1.0]
+        wanted[item.slice_axis] = None
+        assert item.spacing_mm == tuple(wanted), name
+        distance = None if item.num_slices == 1 else (3.0, 1.0, 1.0)[item.slice_axis]
+        assert item.slice_distance_mm == distance
+    nnunet = plan_nnunet(*case, BUDGET, Request(configurations=("2d",)))
+    assert nnunet.configurations["2d"].spacing_mm == (None, 1.0, 1.0)
+
+
+def test_paths_are_stacked_to_volumes_and_so_resampled_along_all_axes():
+    case = made_up(shape=(40, 60, 80), spacing=(3.0, 1.0, 1.0))
+    plan = plan_auto(*case, BUDGET, Request(configurations=("multipath_2.5d",)))
+    assert {item.spacing_mm for item in plan.configurations.values()} == {(3.0, 1.0, 1.0)}
 
 
 def test_slices_of_another_plane_are_planned_in_that_plane():
@@ -175,8 +216,18 @@ def test_small_classes_of_several_change_sampling_and_loss():
     plan = plan_auto(dataset, rare, BUDGET, Request())
     training = plan.configurations["3d_fullres"].training
     assert training.sampling == "class"
-    assert training.loss == "present_dice_cross_entropy"
+    assert (training.loss, training.dice_classes) == ("dice_cross_entropy", "present")
+    assert build_loss(training).present_only
+    assert not build_loss(usual.training).present_only
     assert any("2e-05" in item.reason for item in plan.decisions)
+
+
+@pytest.mark.parametrize("frequencies", [{"1": 0.1, "2": 0.0}, {"1": 0.1, "2": 0.2, "3": 0.0}])
+def test_a_class_that_no_case_has_changes_nothing(frequencies):
+    dataset, fingerprint = made_up()
+    expected = plan_auto(dataset, fingerprint, BUDGET, Request())
+    absent = replace(fingerprint, class_frequencies=frequencies)
+    assert plan_auto(dataset, absent, BUDGET, Request()) == expected
 
 
 @pytest.mark.parametrize(
@@ -250,7 +301,7 @@ def test_the_command_lists_the_recipes(capsys):
 
 
 def test_a_multipath_plan_shares_its_time():
-    budget = replace(BUDGET, time_s=600.0, step_s=lambda item: 0.1)
+    budget = replace(BUDGET, time_s=600.0, costs=MadeUpCosts(seconds=lambda item: 0.1))
     plan = plan_auto(*made_up(), budget, Request(configurations=("multipath_2.5d",)))
     fusion = plan.configurations["multipath_2.5d"].training
     paths = [item.training for name, item in plan.configurations.items() if "path_" in name[:5]]

@@ -8,20 +8,16 @@ from dataclasses import replace
 import pytest
 
 from autoseg.errors import InputError, UnknownNameError
-from autoseg.planning.budget import Budget
 from autoseg.planning.families import FAMILIES
 from autoseg.planning.planners.auto import plan_auto
 from autoseg.planning.planners.nnunet import plan_nnunet
 from autoseg.planning.planners.request import Request
-from autoseg.planning.planners.time_budget import fit_to_time, work_of
-from autoseg.schema.dataset import Case, Dataset
-from autoseg.schema.fingerprint import CaseRecord, Fingerprint
-from autoseg.schema.labels import LabelClass, LabelScheme
-from autoseg.schema.plan import IntensityStatistics
+from autoseg.planning.planners.time_budget import fit_to_time
+from autoseg.schema.dataset import Dataset
+from autoseg.schema.fingerprint import Fingerprint
+from tests.planning.made_up import BUDGET, GIGABYTE, MadeUpCosts, made_up
 from tests.tools.nnunet_files import dataset_of, fingerprint_of
 
-GIGABYTE = 2**30
-BUDGET = Budget(device="cpu", memory_bytes=16 * GIGABYTE, time_s=None)
 NAMES = {"ct": "CTNormalization", "zscore": "ZScoreNormalization"}
 
 
@@ -81,76 +77,68 @@ def test_plans_are_nnunets_number_by_number(reference_models, name, file, networ
         assert found.channels[0].statistics.mean == properties["mean"]
 
 
-def made_up(
-    shape=(40, 56, 40),
-    spacing=(1.0, 1.0, 1.0),
-    *,
-    cases=20,
-    orientations=("LPS",),
-    layout=(0, 0, 0),
-):
-    """A data set with equal cases."""
-    records = {
-        f"c{index}": CaseRecord(
-            shape=shape,
-            shape_after_crop=shape,
-            spacing_mm=spacing,
-            dimensions=2 if shape[0] == 1 else 3,
-            orientation=orientations[index % len(orientations)],
-            labels={},
-            digest=str(index),
-        )
-        for index in range(cases)
-    }
-    dataset = Dataset(
-        name="made_up",
-        root=None,
-        channel_names=("MRI",),
-        labels=LabelScheme(classes=(LabelClass(name="a", values=(1,)),)),
-        file_ending=".nii.gz",
-        cases=tuple(Case(identifier=name, images=()) for name in records),
-    )
-    statistics = IntensityStatistics(
-        mean=0, median=0, std=1, minimum=0, maximum=1, percentile_00_5=0, percentile_99_5=1
-    )
-    fingerprint = Fingerprint(
-        cases=records,
-        intensities=(statistics,),
-        relative_size_after_crop=1.0,
-        class_frequencies={},
-        layout=tuple(map(float, layout)),
-        layout_lps=tuple(map(float, layout)),
-        warnings=(),
-        signature="",
-    )
-    return dataset, fingerprint
-
-
 def test_without_a_time_budget_auto_plans_nnunets_schedule():
     plan = plan_auto(*made_up(), BUDGET, Request())
     training = plan.configurations["3d_fullres"].training
     assert (training.epochs, training.steps_per_epoch, training.optimiser) == (1000, 250, "sgd")
 
 
-def test_axes_with_a_consistent_layout_are_not_mirrored():
-    plan = plan_auto(*made_up(layout=(0.5, 1.0, 0.9)), BUDGET, Request())
-    assert plan.configurations["3d_fullres"].training.mirror_axes == (0, 2)
+def beside(index):
+    """Two labels, of which one is always behind the other along y and always the lower along z."""
+    return {"1": (0.2, 0.3, 0.5 - 0.2 * (index % 2)), "2": (0.7, 0.6, 0.4)}
+
+
+def test_axes_along_which_labels_have_an_order_are_not_mirrored():
+    plan = plan_auto(*made_up(centres=beside), BUDGET, Request())
+    assert plan.configurations["3d_fullres"].training.mirror_axes == (2,)
     assert plan.configurations["2d"].training.mirror_axes == (1,)
-    reasons = {item.topic: item.value for item in plan.decisions}
-    assert reasons["mirroring along y"] == "no"
+    reasons = {item.topic: item for item in plan.decisions}
+    assert reasons["mirroring along y"].value == "no"
+    assert "a and label 2 are in the same order in 20 of 20 patients" in (
+        reasons["mirroring along y"].reason
+    )
+    assert reasons["mirroring along x"].value == "yes"
 
 
 def test_mirrored_axes_follow_the_transposition():
-    dataset, fingerprint = made_up(shape=(100, 12, 100), spacing=(1.0, 6.0, 1.0), layout=(1, 0, 0))
+    dataset, fingerprint = made_up(
+        shape=(100, 12, 100),
+        spacing=(1.0, 6.0, 1.0),
+        centres=lambda index: {"1": (0.2, 0.5, 0.5), "2": (0.7, 0.5, 0.5)},
+    )
     plan = plan_auto(dataset, fingerprint, BUDGET, Request())
     found = plan.configurations["3d_fullres"]
     assert found.transpose == (1, 0, 2)
-    assert found.training.mirror_axes == (0, 2)  # z, which is consistent, is now the second axis
+    assert found.training.mirror_axes == (0, 2)  # z, which has an order, is now the second axis
 
 
 def test_mixed_orientations_are_brought_to_one():
     plan = plan_auto(*made_up(orientations=("LPS", "RAS")), BUDGET, Request())
     assert plan.configurations["3d_fullres"].orientation == "LPS"
+
+
+@pytest.mark.parametrize("planner", [plan_auto, plan_nnunet])
+@pytest.mark.parametrize("orientation", ["LPS", "RAS", "PIR"])
+def test_the_plan_holds_the_orientation_that_all_cases_share(planner, orientation):
+    sizes = {"shape": (40, 56, 60), "spacing": (1.0, 1.0, 2.5)}
+    plain = planner(*made_up(**sizes), BUDGET, Request()).configurations
+    made = planner(*made_up(**sizes, orientations=(orientation,)), BUDGET, Request()).configurations
+    assert {item.orientation for item in made.values()} == {orientation}
+    # Nothing else changes: these are the axes as they are stored.
+    back = {name: replace(item, orientation="LPS") for name, item in made.items()}
+    assert back == plain
+
+
+def test_nnunets_plan_of_mixed_orientations_leaves_them_as_they_are():
+    plan = plan_nnunet(*made_up(orientations=("LPS", "RAS")), BUDGET, Request())
+    assert {item.orientation for item in plan.configurations.values()} == {None}
+
+
+def test_two_dimensional_images_have_no_orientation():
+    dataset, fingerprint = made_up(shape=(1, 128, 128), spacing=(999.0, 1.0, 1.0))
+    for planner in (plan_auto, plan_nnunet):
+        (item,) = planner(dataset, fingerprint, BUDGET, Request()).configurations.values()
+        assert item.orientation is None
 
 
 def test_2d_images_have_no_3d_configuration():
@@ -181,16 +169,11 @@ def test_less_memory_gives_smaller_patches():
     assert sizes[0] < sizes[-1]
 
 
-def stopwatch(seconds_per_element: float):
-    """A device whose steps take time in proportion to the feature map elements."""
-    return lambda configuration: seconds_per_element * work_of(configuration)
-
-
 def test_more_time_gives_wider_networks_and_enough_steps():
     base = plan_auto(*made_up(), BUDGET, Request()).configurations["3d_fullres"]
     widths, steps = [], []
     for minutes in (1, 10, 60, 600):
-        budget = replace(BUDGET, time_s=60.0 * minutes, step_s=stopwatch(2e-8))
+        budget = replace(BUDGET, time_s=60.0 * minutes, costs=MadeUpCosts(seconds=2e-8))
         fitted, reasons = fit_to_time(base, budget)
         widths.append(fitted.network.features[0])
         steps.append(fitted.training.epochs * fitted.training.steps_per_epoch)
@@ -203,7 +186,9 @@ def test_more_time_gives_wider_networks_and_enough_steps():
 
 def test_a_slow_device_gets_the_smallest_candidate():
     base = plan_auto(*made_up(shape=(64, 200, 200)), BUDGET, Request()).configurations["3d_fullres"]
-    fitted, _ = fit_to_time(base, replace(BUDGET, time_s=60.0, step_s=lambda _: 30.0))
+    fitted, _ = fit_to_time(
+        base, replace(BUDGET, time_s=60.0, costs=MadeUpCosts(seconds=lambda _: 30.0))
+    )
     assert fitted.network.features[0] == FAMILIES["plain_unet"].candidates[-1].width
     assert max(fitted.patch_size) < max(base.patch_size)
 
@@ -214,7 +199,7 @@ def test_images_are_coarsened_where_their_objects_stay_large_enough(object_mm, c
     base = plan_auto(*case, BUDGET, Request()).configurations["3d_fullres"]
     base = replace(base, object_mm=object_mm)
     # So slow that only a candidate with half of the patch's voxels per axis fits.
-    budget = replace(BUDGET, time_s=600.0, step_s=stopwatch(3.5e-8))
+    budget = replace(BUDGET, time_s=600.0, costs=MadeUpCosts(seconds=3.5e-8))
     fitted, _ = fit_to_time(base, budget)
     assert max(fitted.patch_size) <= 128
     assert fitted.patch_size[0] == base.patch_size[0]
@@ -232,6 +217,8 @@ def test_images_are_coarsened_where_their_objects_stay_large_enough(object_mm, c
 
 def test_a_long_budget_keeps_nnunets_network():
     base = plan_auto(*made_up(), BUDGET, Request()).configurations["3d_fullres"]
-    fitted, _ = fit_to_time(base, replace(BUDGET, time_s=3600.0, step_s=lambda _: 0.01))
+    fitted, _ = fit_to_time(
+        base, replace(BUDGET, time_s=3600.0, costs=MadeUpCosts(seconds=lambda _: 0.01))
+    )
     assert fitted.network == base.network
     assert fitted.training.optimiser == "sgd"

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoseg.errors import ImageError
+from autoseg.images.files import from_sitk
 from autoseg.preprocessing.case import preprocess_array, preprocess_case
 from autoseg.preprocessing.normalisation import NORMALISATIONS
-from autoseg.preprocessing.raters import majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.geometry import Geometry
+from autoseg.schema.orientation import ORIENTATIONS
 from autoseg.schema.plan import ChannelPlan, IntensityStatistics
 from tests.conftest import REGIONS, SCHEME, make_configuration
 from tests.tools.streamed import restore_prediction, restore_probabilities, transfer
@@ -48,12 +49,42 @@ def test_restoring_the_labels_at_equal_spacing_gives_them_back(
     configuration = make_configuration(
         spacing_mm=(None, None, None), transpose=tuple(transpose), orientation=orientation
     )
-    done = preprocess_array(image, geometry, configuration, labels=labels)
-    assert done.image.shape[1:] == done.labels.shape == done.trace.shape
+    done = preprocess_array(image, geometry, configuration, labels=labels[None])
+    assert done.image.shape[1:] == done.labels.shape[1:] == done.trace.shape
     assert sorted(done.trace.shape) == sorted(shape)
-    logits = np.stack([(done.labels == value) * 1.0 for value in range(3)])
+    logits = np.stack([(done.labels[0] == value) * 1.0 for value in range(3)])
     restored = restore_prediction(logits, done.trace, SCHEME)
     assert (restored == labels).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(ORIENTATIONS),
+    st.sampled_from(ORIENTATIONS),
+    st.permutations([0, 1, 2]),
+    st.booleans(),
+)
+def test_an_image_in_any_orientation_becomes_the_same_network_input(
+    learnt, stored, transpose, use_mask
+):
+    rng = np.random.default_rng(0)
+    image = sitk.GetImageFromArray(rng.uniform(1, 2, (5, 9, 7)).astype(np.float32))
+    image[0, 0, 0] = 0
+    image.SetSpacing((1.0, 1.3, 2.0))
+    labels = sitk.GetImageFromArray(rng.integers(0, 3, (5, 9, 7)).astype(np.uint8))
+    configuration = make_configuration(
+        orientation=learnt,
+        transpose=tuple(transpose),
+        spacing_mm=(1.5, 1.1, 1.0),
+        channels=(ChannelPlan(name="T1", normalisation="zscore", use_mask=use_mask),),
+    )
+    made = []
+    for orientation in (learnt, stored):
+        array, geometry = from_sitk([sitk.DICOMOrient(image, orientation)])
+        outline = sitk.GetArrayFromImage(sitk.DICOMOrient(labels, orientation))
+        made.append(preprocess_array(array, geometry, configuration, labels=outline[None]))
+    assert np.array_equal(made[0].image, made[1].image)
+    assert np.array_equal(made[0].labels, made[1].labels)
 
 
 @settings(max_examples=20, deadline=None)
@@ -129,11 +160,6 @@ def test_another_number_of_channels_is_an_error():
     )
     with pytest.raises(ImageError, match=r"has 2 channels, the model expects 1 \(MRI\)"):
         preprocess_array(np.ones((2, 2, 2, 2), np.float32), geometry, make_configuration())
-
-
-def test_a_tie_of_raters_goes_to_the_foreground():
-    maps = [np.array([1, 1, 0, 2]), np.array([0, 0, 0, 1])]
-    assert majority(maps, 3).tolist() == [1, 1, 0, 1]
 
 
 def test_an_unknown_label_is_named_with_its_file(tmp_path):

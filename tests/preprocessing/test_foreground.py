@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from autoseg.preprocessing.crop import nonzero_box
-from autoseg.preprocessing.foreground import foreground_locations
+from autoseg.preprocessing.foreground import annotated_voxels, foreground_locations
 from autoseg.schema.labels import LabelClass, LabelScheme
 from tests.conftest import REGIONS
 
@@ -19,8 +19,21 @@ def test_with_an_ignore_label_the_annotated_voxels_are_known():
     scheme = LabelScheme(classes=(LabelClass(name="a", values=(1,)),), ignore=2)
     labels = np.array([[[0, 1, 2, 2]]])
     found = foreground_locations(labels, scheme, np.random.default_rng(0))
-    assert sorted(found["annotated"][:, 2].tolist()) == [0, 1]
-    assert found["a"].tolist() == [[0, 0, 1]]
+    assert {name: voxels.tolist() for name, voxels in found.items()} == {"a": [[0, 0, 1]]}
+    annotated = annotated_voxels(labels, scheme, np.random.default_rng(0))
+    assert sorted(annotated[:, 2].tolist()) == [0, 1]
+    assert annotated_voxels(labels * 0 + 2, scheme, np.random.default_rng(0)) is None
+
+
+def test_without_an_ignore_label_all_voxels_are_annotated():
+    assert annotated_voxels(np.array([[[0, 1, 2]]]), REGIONS, np.random.default_rng(0)) is None
+
+
+def test_a_class_may_be_called_annotated():
+    scheme = LabelScheme(classes=(LabelClass(name="annotated", values=(1,)),), ignore=2)
+    labels = np.array([[[0, 1, 2, 2]]])
+    found = foreground_locations(labels, scheme, np.random.default_rng(0))
+    assert found["annotated"].tolist() == [[0, 0, 1]]
 
 
 def test_large_classes_are_sampled_and_absent_ones_left_out():

@@ -31,14 +31,14 @@ def test_orientation_has_the_letters_of_the_index_axes(direction, code):
     assert geometry(direction=direction).orientation() == code
 
 
-def test_canonical_axes_bring_any_orientation_to_lps():
+def test_axes_and_flips_bring_an_image_to_lps():
     lps = np.arange(4 * 5 * 6).reshape(4, 5, 6)  # z, y, x
     # Index axes x, y, z of the file point to P, S and R.
     stored = np.flip(lps, axis=2).transpose(2, 0, 1)  # axes: z ← x (R), y ← z (S), x ← y (P)
     direction = (0, 0, -1.0, 1.0, 0, 0, 0, 1.0, 0)
     file = geometry(shape=stored.shape, direction=direction)
     assert file.orientation() == "PSR"
-    axes, flips = file.to_canonical()
+    axes, flips = file.turn_to("LPS")
     back = stored.transpose(axes)
     back = back[tuple(slice(None, None, -1 if flip else 1) for flip in flips)]
     assert (back == lps).all()

@@ -43,6 +43,15 @@ def test_the_ignore_label_is_the_last_index_and_no_output():
     assert (labels.num_outputs, labels.ignore_index) == (3, 3)
 
 
+@given(st.sets(st.integers(0, 300), min_size=3, max_size=9), st.integers(0, 2**32 - 1))
+def test_the_ignore_label_is_decoded_as_well(values, seed):
+    rng = np.random.default_rng(seed)
+    ignore, *rest = rng.permutation(sorted(values - {0})).tolist()
+    labels = scheme(*rest, ignore=ignore)
+    raw = rng.choice(labels.known_values, size=(3, 4, 5))
+    assert (labels.decode(labels.encode(raw)) == raw).all()
+
+
 def test_names_follow_the_values_not_the_order_of_the_file():
     labels = LabelScheme(
         classes=(LabelClass(name="b", values=(9,)), LabelClass(name="a", values=(4,)))

@@ -67,7 +67,7 @@ def test_missing_key_is_an_error(configuration):
         ("batch_size", True, r"expected int"),
         ("transpose", [0, 1], r"expected 3 items, got 2"),
         ("patch_size", 3, r"expected a list"),
-        ("orientation", "XYZ", r"'XYZ' is not one of LPS, RAS"),
+        ("orientation", "XYZ", r"'XYZ' is not one of LPS, .* …"),
         ("channels", ["MRI"], r"expected a mapping"),
     ],
 )
@@ -113,3 +113,42 @@ def test_written_files_have_the_permissions_of_the_users_mask(tmp_path):
 
 def test_changed_configurations_differ(configuration):
     assert replace(configuration, seed=8) != configuration
+
+
+def test_the_users_mask_is_read_and_never_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", lambda _: pytest.fail("other threads would see it"))
+    serialise.write_text(tmp_path / "a.txt", "a")
+    assert (tmp_path / "a.txt").read_text() == "a"
+
+
+def test_the_disk_has_a_file_before_it_gets_its_name(tmp_path, monkeypatch):
+    events = []
+    sync, rename = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (events.append("sync"), sync(handle)))
+    monkeypatch.setattr(os, "replace", lambda *names: (events.append("name"), rename(*names)))
+    serialise.write_text(tmp_path / "a.txt", "a")
+    assert events == ["sync", "name", "sync"]
+
+
+def test_a_few_aliases_do_not_become_billions_of_values(tmp_path):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = tmp_path / "plan.yaml"
+    path.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="aliases .* are not supported"):
+        serialise.read_mapping(path)
+
+
+@pytest.mark.parametrize("ending", [".json", ".yaml"])
+def test_deeply_nested_files_are_refused_in_a_line(tmp_path, ending):
+    path = tmp_path / f"deep{ending}"
+    path.write_text('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    with pytest.raises(InputError) as raised:
+        serialise.read_mapping(path)
+    assert len(str(raised.value)) < 300 + len(str(path))
+
+
+def test_messages_are_short_however_large_a_value_is():
+    with pytest.raises(SchemaError) as raised:
+        serialise.from_plain(Configuration, [0] * 100_000, "here")
+    assert len(str(raised.value)) < 300

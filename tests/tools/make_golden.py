@@ -13,10 +13,8 @@ from pathlib import Path
 
 from autoseg.datasets.fingerprint import make_fingerprint
 from autoseg.datasets.folder import read_dataset
-from autoseg.planning.planners import PLANNERS
-from autoseg.planning.planners.request import Request
 from autoseg.schema import serialise
-from tests.planning.test_golden import BUDGET, GOLDEN, golden_dataset
+from tests.planning.test_golden import GOLDEN, golden_dataset, golden_plan
 
 
 def main() -> None:
@@ -30,7 +28,7 @@ def main() -> None:
         serialise.save(fingerprint, folder / "fingerprint.json")
         dataset = golden_dataset(name, fingerprint)
         for planner in ("auto", "nnunet"):
-            plan = PLANNERS[planner](dataset, fingerprint, BUDGET, Request())
+            plan = golden_plan(planner, dataset, fingerprint)
             serialise.save(plan, folder / f"{planner}.yaml")
 
 

@@ -1,10 +1,11 @@
-"""Writes the table of metrics into the README: python -m tests.tools.make_metrics_table."""
+"""Writes the table of metrics into its README: python -m tests.tools.make_metrics_table."""
 
 from __future__ import annotations
 
-from evaluation.documentation import metrics_table
+from evaluation.metrics.documentation import metrics_table
 from tests.conftest import ROOT
 
+README = ROOT / "evaluation" / "README.md"
 BEGIN, END = "<!-- metrics table -->", "<!-- end of metrics -->"
 
 
@@ -15,5 +16,4 @@ def with_table(text: str) -> str:
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(with_table(path.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")

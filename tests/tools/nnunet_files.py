@@ -65,8 +65,6 @@ def fingerprint_of(measured: dict[str, Any]) -> Fingerprint:
         intensities=statistics,
         relative_size_after_crop=measured["median_relative_size_after_cropping"],
         class_frequencies={},
-        layout=(0.0, 0.0, 0.0),
-        layout_lps=(0.0, 0.0, 0.0),
         warnings=(),
         signature="",
     )

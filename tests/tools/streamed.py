@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from autoseg.inference.streaming import decisions, grid_planes
-from autoseg.inference.streaming.grid_planes import ArraySource
 from autoseg.inference.streaming.label_map import (
     Part,
     assemble_labels,
@@ -15,6 +14,7 @@ from autoseg.inference.streaming.label_map import (
 )
 from autoseg.inference.streaming.tile_stream import NetworkInput, Schedule, TileStream, Tiling
 from autoseg.preprocessing.case import to_grid, to_image
+from tests.tools.array_source import ArraySource
 
 
 def sliding_window(network, image, tile, outputs, *, step, num_slices=1, slice_axis=0):

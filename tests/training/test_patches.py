@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.datasets.folder import read_dataset
+from autoseg.errors import InputError
 from autoseg.preprocessing.stage_store import StageStore
 from autoseg.preprocessing.store import Store, StoredCase, preprocess_cases
 from autoseg.training.patches import PatchSampler, read_box
@@ -73,7 +75,7 @@ def test_two_axes_draw_slices(sampler):
     name, case = slices.draw_case(rng)
     patch = slices.read(name, case, slices.draw_centre(rng, case, foreground=True), None)
     assert patch.image.shape == (1, 32, 16)
-    assert patch.labels.shape == (32, 16)
+    assert patch.labels.shape == (1, 32, 16)
 
 
 def test_with_an_ignore_label_centres_are_annotated():
@@ -81,19 +83,51 @@ def test_with_an_ignore_label_centres_are_annotated():
     labels[4, 4, 4] = 0
     case = StoredCase(
         image=np.zeros((1, 6, 6, 6), np.float32),
-        labels=labels,
+        labels=labels[None],
         shape=(6, 6, 6),
-        locations={"annotated": np.array([[4, 4, 4]], dtype=np.int32)},
+        locations={},
+        annotated=np.array([[4, 4, 4]], dtype=np.int32),
     )
     sampler = PatchSampler(Store(None), [], make_configuration(patch_size=(3, 3, 3)))
     assert sampler.draw_centre(np.random.default_rng(0), case, foreground=False) == (4, 4, 4)
 
 
+def test_a_class_that_is_called_annotated_is_drawn_like_any_other():
+    case = StoredCase(
+        image=np.zeros((1, 6, 6, 6), np.float32),
+        labels=np.zeros((1, 6, 6, 6), np.uint8),
+        shape=(6, 6, 6),
+        locations={"annotated": np.array([[4, 3, 2]], dtype=np.int32)},
+    )
+    sampler = PatchSampler(Store(None), [], make_configuration(patch_size=(1, 1, 1)))
+    rng = np.random.default_rng(0)
+    assert sampler.draw_centre(rng, case, foreground=True) == (4, 3, 2)
+    drawn = {sampler.draw_centre(rng, case, foreground=False) for _ in range(50)}
+    assert len(drawn) > 30  # anywhere: all of the case is labelled
+
+
+def test_no_patch_is_drawn_from_cases_that_nobody_labelled(tiny_dataset, tmp_path, configuration):
+    cases = read_dataset(tiny_dataset)[0].cases[:3]
+    cases = (cases[0], replace(cases[1], label=None), cases[2])
+    preprocess_cases(cases, {tmp_path / "s": configuration}, workers=1)
+    names = [case.identifier for case in cases]
+    for sampling in ("case", "class"):
+        training = replace(configuration.training, sampling=sampling)
+        sampler = PatchSampler(
+            Store(tmp_path / "s"), names, replace(configuration, training=training)
+        )
+        rng = np.random.default_rng(0)
+        drawn = {sampler.draw(rng, foreground=bool(index % 2))[0] for index in range(60)}
+        assert drawn == {names[0], names[2]}
+    with pytest.raises(InputError, match="none of the 1 cases is labelled"):
+        PatchSampler(Store(tmp_path / "s"), names[1:2], configuration)
+
+
 def volume_case(shape=(7, 6, 5)):
-    """A case whose voxels say where they are: 100 z + 10 y + x."""
+    """A case whose voxels say where they are: 100 z + 10 y + x; two raters, z and z + 1."""
     z, y, x = np.meshgrid(*map(np.arange, shape), indexing="ij")
     image = (100 * z + 10 * y + x)[None].astype(np.float32)
-    labels = z.astype(np.uint8)
+    labels = np.stack([z, z + 1]).astype(np.uint8)
     return StoredCase(image=image, labels=labels, shape=shape, locations={})
 
 
@@ -110,16 +144,25 @@ def test_neighbouring_slices_become_channels_and_the_last_ones_are_repeated(axis
         wanted = np.clip(np.arange(position - 2, position + 3), 0, case.shape[axis] - 1)
         expected = np.moveaxis(case.image[0].take(wanted, axis), axis, 0)
         assert (patch.image == expected).all()
-        assert (patch.labels == case.labels.take(position, axis)).all()
+        assert (patch.labels == case.labels.take(position, axis + 1)).all()
+
+
+def test_neighbouring_slices_of_thinner_ones_lie_as_far_apart_as_planned(monkeypatch):
+    store, case = Store(None), volume_case()
+    trace = SimpleNamespace(target_mm=(2.5, 1.0, 1.0))
+    monkeypatch.setattr(store, "trace", lambda _: trace)
+    item = make_configuration(patch_size=(6, 5), num_slices=3, slice_distance_mm=5.0)
+    patch = PatchSampler(store, [], item).read("c", case, (3, 3, 2), None)
+    assert (patch.image == case.image[0, [1, 3, 5]]).all()
 
 
 def test_predictions_of_the_previous_stage_come_with_the_patch(tmp_path):
     case = volume_case()
     store = StageStore(tmp_path)
-    store.write("c", case.labels[None], "model")
+    store.write("c", case.labels[:1], "model")
     item = make_configuration(patch_size=(3, 3, 3))
     patch = PatchSampler(Store(None), [], item, store).read("c", case, (3, 3, 2), None)
-    assert (patch.previous[0] == patch.labels).all()
+    assert (patch.previous == patch.labels[:1]).all()
     assert store.is_complete("c", "model")
     assert not store.is_complete("c", "another model")
     assert not store.is_complete("d", "model")

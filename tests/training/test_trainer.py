@@ -19,7 +19,7 @@ from autoseg.preprocessing.store import Store, preprocess_cases
 from autoseg.schema.plan import Configuration
 from autoseg.training.trainer import Task, Trainer
 from autoseg.workspace import Run
-from tests.conftest import REGIONS, make_configuration, write_dataset
+from tests.conftest import REGIONS, write_dataset
 
 CASES = tuple(f"case_{index:02d}" for index in range(6))
 
@@ -69,18 +69,29 @@ def test_training_writes_models_history_and_a_plot(tmp_path, configuration):
     assert not list(task.run.folder.glob(".partial-*"))
 
 
-def test_the_same_seed_gives_the_same_weights_whatever_the_workers(tmp_path, configuration):
+@pytest.mark.parametrize(("augmentation", "workers"), [("standard", 3), ("nnunet", 1)])
+def test_the_same_seed_gives_the_same_weights_whatever_the_workers(
+    tmp_path, configuration, augmentation, workers
+):
+    plan = replace(configuration.training, augmentation=augmentation)
+    configuration = replace(configuration, training=plan)
     one = Trainer(make_task(tmp_path / "a", configuration), device="cpu", workers=0).fit()
-    two = Trainer(make_task(tmp_path / "b", configuration), device="cpu", workers=3).fit()
+    two = Trainer(make_task(tmp_path / "b", configuration), device="cpu", workers=workers).fit()
     assert same_weights(one, two)
     other = replace(configuration, seed=8)
     three = Trainer(make_task(tmp_path / "c", other), device="cpu").fit()
     assert not same_weights(one, three)
 
 
-@pytest.mark.parametrize("optimiser", ["adamw", "sgd"])
-def test_a_resumed_training_ends_with_the_same_weights(tmp_path, configuration, optimiser):
-    plan = replace(configuration.training, optimiser=optimiser, schedule="poly")
+@pytest.mark.parametrize(
+    ("optimiser", "augmentation"), [("adamw", "standard"), ("sgd", "standard"), ("sgd", "nnunet")]
+)
+def test_a_resumed_training_ends_with_the_same_weights(
+    tmp_path, configuration, optimiser, augmentation
+):
+    plan = replace(
+        configuration.training, optimiser=optimiser, schedule="poly", augmentation=augmentation
+    )
     configuration = replace(configuration, training=plan)
     whole = Trainer(make_task(tmp_path / "a", configuration), device="cpu").fit()
     task = make_task(tmp_path / "b", configuration)

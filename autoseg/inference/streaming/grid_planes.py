@@ -7,7 +7,6 @@ between which a voxel lies it wins there too, so that only the others are comput
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,6 +21,7 @@ from autoseg.inference.streaming.tile_stream import Box
 from autoseg.preprocessing.case import Restoration
 from autoseg.preprocessing.resample import linear_taps, nearest_index
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 VOXELS_AT_A_TIME = {"cpu": 2**11, "cuda": 2**18, "mps": 2**16}
 """Voxels whose logits are computed at a time: on CPUs as many as their caches hold."""
@@ -74,41 +74,6 @@ class PlaneSource(Protocol):
 
     def num_tiles(self, axis: int, window: Box) -> int:
         """Tiles that are predicted for a window."""
-
-
-class ArraySource:
-    """Logits that are in memory.
-
-    Args:
-        logits: [outputs, z, y, x].
-    """
-
-    def __init__(self, logits: Floats | Tensor) -> None:
-        self._logits = torch.as_tensor(logits)
-        self.head = Head()
-        self.axis = None
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Voxels of the grid."""
-        return tuple(self._logits.shape[1:])  # type: ignore[return-value]
-
-    def planes(self, axis: int, *, reverse: bool, window: Box) -> Iterator[Tensor]:
-        """Yields [u, v, outputs] float32."""
-        part = self._logits[(slice(None), *window)].movedim(1 + axis, 1)
-        order = range(part.shape[1])
-        for position in reversed(order) if reverse else order:
-            yield part[:, position].permute(1, 2, 0).float().contiguous()
-
-    def ring_bytes(self, axis: int, window: Box) -> int:
-        """One plane at a time is copied."""
-        sizes: list[int] = [part.stop - part.start for part in window]
-        return 4 * len(self._logits) * math.prod(sizes) // sizes[axis]
-
-    def num_tiles(self, axis: int, window: Box) -> int:
-        """Nothing is predicted."""
-        del axis, window
-        return 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +135,7 @@ class GridPlanes:
             part, needed = found.part(wanted)
             taps.append(part)
             old.append(needed)
-        self._window: Box = tuple(old)  # type: ignore[assignment]
+        self._window: Box = triple(old)
         self._along = taps.pop(axis)
         self._rows, self._columns = taps
         self._reverse = reverse
@@ -303,4 +268,4 @@ def _pieces(count: int, device: torch.device) -> Iterator[slice]:
 
 def whole(shape: Sequence[int]) -> Box:
     """The box that is everything."""
-    return tuple(slice(0, size) for size in shape)  # type: ignore[return-value]
+    return triple(slice(0, size) for size in shape)

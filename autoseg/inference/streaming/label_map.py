@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,6 +18,7 @@ from autoseg.inference.streaming.grid_planes import GridPlanes, PlaneSource
 from autoseg.inference.streaming.tile_stream import Box
 from autoseg.preprocessing.case import Restoration
 from autoseg.schema.labels import LabelScheme
+from autoseg.schema.triple import triple
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +74,45 @@ def find_windows(
     needed = _ring_bytes(parts, scheme, axis, everything)
     if memory_bytes is None or needed <= memory_bytes:
         return whole
-    found: list[tuple[int, tuple[Box, ...]]] = []
-    for across in axes:
-        for count in range(2, shape[across] + 1) if across != axis else ():
-            boxes = _split(shape, across, count)
-            needed = max(_ring_bytes(parts, scheme, axis, box) for box in boxes)
-            if needed <= memory_bytes:
-                found.append((_num_tiles(parts, scheme, axis, boxes), boxes))
-                break
-    if not found:
-        short = (needed - memory_bytes) / 2**20
+    pieces = [
+        boxes
+        for across in axes
+        if across != axis and (boxes := _fewest_pieces(parts, scheme, axis, across, memory_bytes))
+    ]
+    if not pieces:
+        least = min(
+            max(_ring_bytes(parts, scheme, axis, box) for box in _split(shape, across, size))
+            for across, size in enumerate(shape)
+            if across != axis
+        )
+        short = (least - memory_bytes) / 2**20
         raise UsageError(f"The tiles of this model need {short:.0f} MB more. Give more --memory.")
-    return Windows(axis=axis, boxes=min(found, key=lambda item: item[0])[1])
+    return Windows(
+        axis=axis, boxes=min(pieces, key=lambda boxes: _num_tiles(parts, scheme, axis, boxes))
+    )
+
+
+def _fewest_pieces(
+    parts: Sequence[Part], scheme: LabelScheme, axis: int, across: int, memory_bytes: int
+) -> tuple[Box, ...] | None:
+    """As few pieces along an axis as fit, or None where single planes do not.
+
+    Thinner pieces need less: the number is doubled until they fit, then found by halving.
+    """
+    shape = parts[0].restoration.other_shape
+    most = shape[across]
+
+    def fits(count: int) -> bool:
+        boxes = _split(shape, across, count)
+        return all(_ring_bytes(parts, scheme, axis, box) <= memory_bytes for box in boxes)
+
+    enough = 2
+    while enough < most and not fits(enough):
+        enough = min(2 * enough, most)
+    if enough >= most and not fits(most):
+        return None
+    counts = range(enough // 2 + 1, enough)
+    return _split(shape, across, counts.start + bisect_left(counts, True, key=fits))
 
 
 @torch.inference_mode()
@@ -228,8 +257,8 @@ def _split(shape: Sequence[int], axis: int, count: int) -> tuple[Box, ...]:
     for low, high in pairwise(edges):
         box = list(grid_planes.whole(shape))
         box[axis] = slice(low, high)
-        boxes.append(tuple(box))
-    return tuple(boxes)  # type: ignore[arg-type]
+        boxes.append(triple(box))
+    return tuple(boxes)
 
 
 def _across(axis: int, position: int) -> tuple[slice | int, ...]:
@@ -246,4 +275,4 @@ def _other_crop(restoration: Restoration) -> Box:
     ):
         size = restoration.full_shape[axis]
         result[axis] = slice(size - stop, size - start) if flip else slice(start, stop)
-    return tuple(result)  # type: ignore[return-value]
+    return triple(result)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from torch import Tensor
 
 from autoseg.inference.streaming.tiles import gaussian_weights, tile_starts
 from autoseg.preprocessing.slices import neighbours
+from autoseg.schema.triple import triple
 
 SLICES_AT_A_TIME = 8
 VOXELS_AT_A_TIME = 2**18
@@ -50,7 +52,7 @@ class Tiling:
             return self.tile
         size = list(self.tile)
         size.insert(self.slice_axis, 1)
-        return tuple(size)  # type: ignore[return-value]
+        return triple(size)
 
     @property
     def together(self) -> int:
@@ -67,33 +69,30 @@ class NetworkInput:
         image: [c, z, y, x] float32.
         labels: [z, y, x] indices of an earlier stage, which the network gets as masks, or None.
         num_indices: Indices that `labels` may hold, background included.
+        slice_step: Slices from one neighbour that a network sees to the next.
     """
 
     image: Tensor
     labels: Tensor | None = None
     num_indices: int = 0
+    slice_step: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels per axis."""
-        return tuple(self.image.shape[1:])  # type: ignore[return-value]
+        return triple(self.image.shape[1:])
 
-    def padded(self, padding: Sequence[int]) -> NetworkInput:
-        """The input with zeros around it; `padding` as `torch.nn.functional.pad` has it."""
-        if not any(padding):
-            return self
-        pad = torch.nn.functional.pad
-        labels = None if self.labels is None else pad(self.labels, list(padding))
-        return NetworkInput(
-            image=pad(self.image, list(padding)), labels=labels, num_indices=self.num_indices
-        )
+    def padded(self, shape: Sequence[int]) -> NetworkInput:
+        """The input with zeros on both sides, up to `shape`; the smaller half lies in front."""
+        labels = None if self.labels is None else pad_nd_image(self.labels, shape)
+        return replace(self, image=pad_nd_image(self.image, shape), labels=labels)
 
     def cut(self, box: Box, tiling: Tiling) -> Tensor:
         """A tile: [channels, *tile], slices as channels where the tile has two axes."""
         if len(tiling.tile) == 3:
             return self._with_masks(self.image[(slice(None), *box)], box)
         axis = tiling.slice_axis
-        near = neighbours(box[axis].start, tiling.num_slices, self.shape[axis])
+        near = neighbours(box[axis].start, tiling.num_slices, self.shape[axis], self.slice_step)
         plane: list[slice | int] = list(box)
         stacks = []
         for position in near.tolist():
@@ -130,14 +129,14 @@ class Schedule:
         self.axis = axis
         self.reverse = reverse
         self.size = tiling.size
-        self.padding, offsets = _padding(shape, self.size)
-        self._shape = [max(have, need) for have, need in zip(shape, self.size, strict=True)]
+        self.shape = [max(have, need) for have, need in zip(shape, self.size, strict=True)]
+        offsets = [(need - have) // 2 for have, need in zip(shape, self.shape, strict=True)]
         self.window = tuple(
             slice(part.start + offset, part.stop + offset)
             for part, offset in zip(window, offsets, strict=True)
         )
         # Along the axis in order, elsewhere as they were: every voxel gets its sum in one order.
-        starts = sorted(tile_starts(self._shape, self.size, tiling.step), key=self.first)
+        starts = sorted(tile_starts(self.shape, self.size, tiling.step), key=self.first)
         together = tiling.together
         batches = [starts[first : first + together] for first in range(0, len(starts), together)]
         # Batches stay whole, so that a window changes no result (kernels differ by their size).
@@ -163,14 +162,14 @@ class Schedule:
         """Planes of the window, in their order."""
         part = self.window[self.axis]
         if self.reverse:
-            length = self._shape[self.axis]
+            length = self.shape[self.axis]
             return range(length - part.stop, length - part.start)
         return range(part.start, part.stop)
 
     def first(self, start: Sequence[int]) -> int:
         """First plane of a tile, in the order of the planes."""
         low = start[self.axis]
-        return self._shape[self.axis] - low - self.size[self.axis] if self.reverse else low
+        return self.shape[self.axis] - low - self.size[self.axis] if self.reverse else low
 
     def is_wanted(self, start: Sequence[int]) -> bool:
         """Whether a tile touches the window."""
@@ -204,7 +203,7 @@ class TileStream:
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self._network = network
-        self._source = source.padded(schedule.padding)
+        self._source = source.padded(schedule.shape)
         self._tiling = tiling
         self._channels = channels
         self._schedule = schedule
@@ -288,19 +287,8 @@ class TileStream:
             total[(slots, *target)] += weights[part]
 
 
-def _padding(shape: Sequence[int], size: Sequence[int]) -> tuple[list[int], tuple[int, int, int]]:
-    """Zeros on both sides until a tile fits: as torch wants them, and those in front per axis."""
-    padding: list[int] = []
-    offsets = []
-    for have, need in zip(shape, size, strict=True):
-        missing = max(need - have, 0)
-        padding = [missing // 2, missing - missing // 2, *padding]
-        offsets.append(missing // 2)
-    return padding, tuple(offsets)  # type: ignore[return-value]
-
-
 def _box(start: Sequence[int], size: Sequence[int]) -> Box:
-    return tuple(slice(low, low + length) for low, length in zip(start, size, strict=True))  # type: ignore[return-value]
+    return triple(slice(low, low + length) for low, length in zip(start, size, strict=True))
 
 
 def _constant(tile: Tensor) -> tuple[float, ...] | None:

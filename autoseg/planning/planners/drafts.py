@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
-from autoseg.planning.budget import Budget
-from autoseg.planning.families import find_family
+from autoseg.planning.families import Family, find_family
 from autoseg.planning.measures import Measures, median_shape
 from autoseg.planning.network_size import feature_map_elements, training_memory_bytes
 from autoseg.planning.planners.presets import Preset
 from autoseg.planning.planners.request import Request
 from autoseg.planning.topology import Topology, initial_patch, make_topology, shrink
 from autoseg.preprocessing.normalisation import normalisation_for
+from autoseg.preprocessing.store import CACHE_BYTES
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.nnunet_training import nnunet_training
-from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics
+from autoseg.schema.orientation import Orientation
+from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics, TrainingPlan
 
 REFERENCE_BATCH = {2: 12, 3: 2}
 MIN_BATCH = 2
@@ -63,6 +63,7 @@ class Drafter:
         orientation: All cases are turned to it first; None leaves them as they are.
         mirrored: Axes of the transposed image that are mirrored.
         rare: Some classes are so small that patches and loss must care for them.
+        device: cpu, cuda or mps.
     """
 
     dataset: Dataset
@@ -70,9 +71,10 @@ class Drafter:
     request: Request
     preset: Preset
     transpose: tuple[int, int, int]
-    orientation: Literal["LPS", "RAS"] | None = None
+    orientation: Orientation | None = None
     mirrored: tuple[int, ...] = (0, 1, 2)
     rare: bool = False
+    device: str = "cpu"
 
     def draft(
         self,
@@ -99,19 +101,10 @@ class Drafter:
         axes = tuple(axis for axis in range(3) if axis != slice_axis)
         topology, batch_size = self._sizes(grid, axes, reference)
         family = find_family(architecture or self.preset.family)
-        network = family.spec(topology, width or family.width, True)
-        training = nnunet_training(self.dataset.labels, len(axes))
-        if self.request.recipe and self.request.recipe.foreground_fraction is not None:
-            fraction = self.request.recipe.foreground_fraction
-            training = replace(training, foreground_fraction=fraction)
-        if self.rare:
-            training = replace(training, sampling="class", loss=f"present_{training.loss}")
-        mirror_axes = tuple(position for position, axis in enumerate(axes) if axis in self.mirrored)
-        spacing: tuple[float | None, ...] = grid.spacing
-        if slice_axis is not None and self._keeps_slices(grid, slice_axis):
-            spacing = tuple(
-                None if axis == slice_axis else step for axis, step in enumerate(grid.spacing)
-            )
+        spacing: tuple[float | None, ...] = tuple(
+            None if axis == slice_axis else step  # slices are never resampled among each other
+            for axis, step in enumerate(grid.spacing)
+        )
         configuration = Configuration(
             name=name,
             spacing_mm=spacing,
@@ -123,23 +116,28 @@ class Drafter:
             batch_size=batch_size,
             median_shape=tuple(grid.shape[axis] for axis in axes),
             object_mm=self.measures.object_mm,
-            network=network,
-            training=replace(family.training(training), mirror_axes=mirror_axes),
+            network=family.spec(topology, width or family.width, True),
+            training=self._training(family, axes),
             memory_bytes=0,
+            cache_bytes=CACHE_BYTES,
             seed=self.request.seed,
             num_slices=num_slices,
             slice_axis=slice_axis or 0,
+            slice_distance_mm=None if num_slices == 1 else grid.spacing[slice_axis or 0],
         )
-        return replace(configuration, memory_bytes=training_memory_bytes(configuration))
+        memory_bytes = training_memory_bytes(configuration, self.device)
+        return replace(configuration, memory_bytes=memory_bytes)
 
-    def _keeps_slices(self, grid: Grid, slice_axis: int) -> bool:
-        """Slices are never resampled among each other.
-
-        Where resampling would change nothing, the spacing of three dimensions stands in the plan,
-        so that both kinds of configurations share their preprocessed cases.
-        """
-        steps = {case[self.transpose[slice_axis]] for case in self.measures.spacings}
-        return any(abs(value - grid.spacing[slice_axis]) > 1e-6 for value in steps)
+    def _training(self, family: Family, axes: Sequence[int]) -> TrainingPlan:
+        """nnU-Net's training with what the data, the recipe and the architecture change."""
+        training = nnunet_training(self.dataset.labels, len(axes))
+        recipe = self.request.recipe
+        if recipe is not None and recipe.foreground_fraction is not None:
+            training = replace(training, foreground_fraction=recipe.foreground_fraction)
+        if self.rare:
+            training = replace(training, sampling="class", dice_classes="present")
+        mirror_axes = tuple(position for position, axis in enumerate(axes) if axis in self.mirrored)
+        return replace(family.training(training), mirror_axes=mirror_axes)
 
     def channels(self) -> tuple[ChannelPlan, ...]:
         """Normalisation of every channel."""
@@ -194,10 +192,3 @@ def plan_channel(
         use_mask=use_mask and normalisation == "zscore",
         statistics=statistics if normalisation == "ct" else None,
     )
-
-
-def fits(configuration: Configuration, budget: Budget) -> Configuration:
-    """The configuration with the best estimate of its memory that there is."""
-    if budget.footprint is None:
-        return configuration
-    return replace(configuration, memory_bytes=budget.footprint(configuration))

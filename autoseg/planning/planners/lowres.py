@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from autoseg.errors import InputError
 from autoseg.planning.planners.drafts import Grid
-from autoseg.schema.plan import Configuration, PreviousStage
+from autoseg.planning.planners.request import Request, dropped
+from autoseg.schema.plan import Configuration, Decision, PreviousStage
 
+CASCADE = ("3d_lowres", "3d_cascade_fullres")
 MIN_SHARE = 0.25
 """Share of the median case that a patch must see for a cascade to be needless."""
 MIN_REDUCTION = 2
@@ -65,3 +68,18 @@ def plan_lowres(
 def plan_cascade(fullres: Configuration, name: str, lowres: str) -> Configuration:
     """The second stage: full resolution with the labels of the first as input."""
     return replace(fullres, name=name, previous=PreviousStage(names=(lowres,), kind="labels"))
+
+
+def drop_cascade(names: Sequence[str], request: Request, reason: str) -> list[Decision]:
+    """Decisions that the cascade is not planned.
+
+    Raises:
+        InputError: It was asked for by name.
+    """
+    for name in CASCADE:
+        if name in request.configurations:
+            raise InputError(
+                f"--configurations {name}: not planned, {reason}. Leave it out, or give less "
+                "memory with --memory."
+            )
+    return [dropped(name, reason) for name in CASCADE if name in names]

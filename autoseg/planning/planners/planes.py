@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from autoseg.planning.planners.request import PLANES
-from autoseg.schema.fingerprint import Fingerprint
+from autoseg.schema.orientation import Orientation, world_axes
 
 CONTEXT = 2.0
 """Distance to the farthest neighbouring slice, in voxels of the plane."""
 MAX_NEIGHBOURS = 4
-_OPPOSITE = {"R": "L", "A": "P", "I": "S"}
 
 
-def find_planes(
-    fingerprint: Fingerprint, transpose: Sequence[int], *, canonical: bool
-) -> dict[str, int]:
-    """Axis of the transposed image that each anatomical plane cuts, of most cases.
+def find_planes(orientation: Orientation, transpose: Sequence[int]) -> dict[str, int]:
+    """Axis of the transposed image that each anatomical plane cuts.
 
     Args:
-        fingerprint: Has the orientation of every case.
+        orientation: To which all cases are turned.
         transpose: Axis order of the configurations.
-        canonical: All cases were turned to LPS.
     """
-    orientations = Counter(record.orientation for record in fingerprint.cases.values())
-    letters = "LPS" if canonical else orientations.most_common(1)[0][0]
-    world = [_OPPOSITE.get(letter, letter) for letter in reversed(letters)]  # of z, y, x
-    return {plane: list(transpose).index(world.index(letter)) for plane, letter in PLANES.items()}
+    world = world_axes(orientation)
+    return {plane: list(transpose).index(world.index(axis)) for plane, axis in PLANES.items()}
 
 
 def count_slices(spacing: Sequence[float], slice_axis: int) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoseg.errors import InputError, UnknownNameError
@@ -13,8 +13,8 @@ from autoseg.schema.plan import Decision
 from autoseg.schema.recipe import Recipe
 
 BASES = ("2d", "2.5d", "3d_fullres", "3d_lowres", "3d_cascade_fullres", "multipath_2.5d")
-PLANES = {"axial": "S", "coronal": "P", "sagittal": "L"}
-"""Plane → world axis that it cuts."""
+PLANES = {"axial": 2, "coronal": 1, "sagittal": 0}
+"""Plane → world axis that it cuts, see `world_axes`."""
 ALL = "all"
 _NAME = re.compile(rf"({'|'.join(map(re.escape, BASES))})(?:_({'|'.join(PLANES)}))?(?:_(\w+))?")
 
@@ -29,6 +29,7 @@ class Request:
         memory: Whether the budget's memory was named by the user, and not only found.
         seed: Seed of folds, weights and patches.
         recipe: What is known about the data set, or None.
+        groups: Case → patient, or None where the cases' names tell it.
     """
 
     configurations: tuple[str, ...] = ()
@@ -36,6 +37,7 @@ class Request:
     memory: bool = False
     seed: int = 0
     recipe: Recipe | None = None
+    groups: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,6 @@ def parse_configuration(name: str) -> Wanted:
     if (plane and base not in ("2d", "2.5d")) or (composed and architecture):
         raise UnknownNameError("configuration", name, (*BASES, "3d_fullres_ARCHITECTURE", ALL))
     return Wanted(name=name, base=base, plane=plane, architecture=architecture)
-
-
-DROPPED = "dropped"
-"""Value of the decision that a configuration is not planned."""
 
 
 def wanted_configurations(
@@ -120,7 +118,16 @@ def wanted_configurations(
                 "them, only 2d does."
             )
         else:
-            decisions.append(
-                Decision(topic=item.name, value=DROPPED, reason="the images are two-dimensional")
-            )
+            decisions.append(dropped(item.name, "the images are two-dimensional"))
     return kept
+
+
+def dropped(configuration: str, reason: str) -> Decision:
+    """The decision that a configuration is not planned."""
+    return Decision(
+        configuration=configuration,
+        topic="configuration",
+        value="not planned",
+        reason=reason,
+        dropped=True,
+    )

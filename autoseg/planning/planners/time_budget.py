@@ -9,104 +9,137 @@ becomes smaller instead.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from autoseg.errors import UsageError
-from autoseg.planning.budget import Budget
-from autoseg.planning.families import Candidate, Family, find_family
-from autoseg.planning.network_size import training_memory_bytes, work
-from autoseg.planning.topology import make_topology
+from autoseg.planning.budget import Budget, Costs
+from autoseg.planning.families import Candidate, find_family
+from autoseg.planning.network_size import work_of
+from autoseg.planning.planners.candidates import apply_candidate, smaller_patches
 from autoseg.schema.plan import Configuration, Decision
 
 USABLE = 0.92
 """Share of a time budget that is spent in training steps; validation and saving take the rest."""
 LONG_SCHEDULE = 20_000
 """Steps from which nnU-Net's own network and optimiser are kept."""
-SMALLEST_AXIS = 32
-MIN_OBJECT_VOXELS = 12
-"""Diameter that objects must keep when an image is coarsened."""
-VOXELS_PER_BATCH = 2**17
-MIN_BATCH_2D, MAX_BATCH_2D = 4, 24
+PROMISING = 0.6
+"""Share of its steps that a candidate must reach by its work to be measured."""
 EPOCHS = (10, 100)
 STEPS_PER_EPOCH = 40
 
+Keeps = Callable[[Configuration], bool]
+"""Whether a configuration keeps the memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stopwatch:
+    """Counts the steps that fit a time budget, and remembers what was measured."""
+
+    time_s: float
+    costs: Costs
+    measured: list[str] = field(default_factory=list)
+
+    def steps(self, configuration: Configuration) -> float:
+        """Steps that fit, measured."""
+        seconds = self.costs.step_s(configuration)
+        network = configuration.network
+        patch = "×".join(map(str, configuration.patch_size))
+        self.measured.append(
+            f"{network.architecture} {network.features[0]}–{network.features[-1]}, patch {patch}, "
+            f"batch {configuration.batch_size}: {seconds:.3g} s per step"
+        )
+        return USABLE * self.time_s / seconds
+
 
 def fit_to_time(
-    configuration: Configuration, budget: Budget, *, coarsen: bool = True
+    configuration: Configuration,
+    budget: Budget,
+    *,
+    coarsen: bool = True,
+    keeps: Keeps = lambda _: True,
 ) -> tuple[Configuration, list[Decision]]:
     """Chooses network, patch, batch and number of steps for a time budget.
 
     Args:
         configuration: Planned by memory; its patch is the largest that is considered.
-        budget: With `time_s` and `step_s`.
+        budget: With `time_s` and `costs`.
         coarsen: Whether the resolution may be lowered.
+        keeps: Whether a candidate keeps the memory.
 
     Returns:
         The configuration for the budget, and the reasons.
     """
-    if budget.time_s is None or budget.step_s is None:
+    if budget.time_s is None or budget.costs is None:
         raise UsageError("Fitting to time needs a time budget and a stopwatch.")
-    family = _short_family(configuration)
-    measured: list[str] = []
-
-    def steps_of(configuration: Configuration) -> tuple[int, float]:
-        assert budget.step_s is not None
-        assert budget.time_s is not None
-        seconds = budget.step_s(configuration)
-        steps = int(USABLE * budget.time_s / seconds)
-        measured.append(
-            f"{configuration.network.architecture} {configuration.network.features[0]}–{configuration.network.features[-1]}, "
-            f"patch {'×'.join(map(str, configuration.patch_size))}, batch {configuration.batch_size}: "
-            f"{seconds:.3g} s per step"
-        )
-        return steps, seconds
-
-    def apply(candidate: Candidate) -> Configuration:
-        return _apply(configuration, candidate, family, coarsen=coarsen)
-
-    smallest = apply(family.candidates[-1])
-    _, seconds = steps_of(smallest)
-    per_unit = seconds / work_of(smallest)
-    planned_s = per_unit * work_of(configuration)
-    if USABLE * budget.time_s / planned_s > 0.6 * LONG_SCHEDULE:
-        steps, _ = steps_of(configuration)
-        if steps >= LONG_SCHEDULE:
-            return _long(configuration, budget.time_s, steps, measured)
-    chosen, steps = smallest, int(USABLE * budget.time_s / seconds)
-    for candidate in family.candidates:
-        trial = apply(candidate)
-        guess = USABLE * budget.time_s / (per_unit * work_of(trial))
-        too_large = trial.memory_bytes > budget.memory_bytes and candidate.min_steps > 0
-        if too_large or guess < 0.6 * candidate.min_steps:
+    watch = _Stopwatch(time_s=budget.time_s, costs=budget.costs)
+    candidates = _Candidates(configuration, coarsen=coarsen)
+    chosen = smallest = candidates.smallest(keeps)
+    steps = watch.steps(smallest)
+    unit = steps * work_of(smallest)  # steps of a network that does one unit of work
+    if unit / work_of(configuration) > PROMISING * LONG_SCHEDULE:
+        many = watch.steps(configuration)
+        if many >= LONG_SCHEDULE:
+            return _long(configuration, int(many), watch)
+    for candidate in candidates.family.candidates:
+        trial = candidates.apply(candidate)
+        if unit / work_of(trial) < PROMISING * candidate.min_steps:
             continue
         if trial == smallest:
             break
-        trial_steps, _ = steps_of(trial)
-        if trial_steps >= candidate.min_steps:
-            chosen, steps = trial, trial_steps
+        if keeps(trial) and (found := watch.steps(trial)) >= candidate.min_steps:
+            chosen, steps = trial, found
             break
-    training = set_schedule(chosen, budget.time_s, steps).training
-    name = configuration.name
+    return _short(configuration, chosen, int(steps), watch, budget.device)
+
+
+def _short(
+    before: Configuration,
+    chosen: Configuration,
+    steps: int,
+    watch: _Stopwatch,
+    device: str,
+) -> tuple[Configuration, list[Decision]]:
+    """A candidate with its schedule, and why it was chosen."""
+    name, network = before.name, chosen.network
     spacing = " × ".join("case" if step is None else f"{step:.3g}" for step in chosen.spacing_mm)
-    coarsened = " coarsened," if chosen.spacing_mm != configuration.spacing_mm else ""
+    coarsened = " coarsened," if chosen.spacing_mm != before.spacing_mm else ""
     decisions = [
         Decision(
-            topic=f"{name}: network for the time",
-            value=f"{chosen.network.architecture} with {chosen.network.features[0]} to "
-            f"{chosen.network.features[-1]} features, patch "
+            configuration=name,
+            topic="network for the time",
+            value=f"{network.architecture} with {network.features[0]} to "
+            f"{network.features[-1]} features, patch "
             f"{'×'.join(map(str, chosen.patch_size))} at {spacing} mm, batch {chosen.batch_size}",
-            reason=f"the widest that sees enough steps,{coarsened} measured on {budget.device}: "
-            + "; ".join(measured),
+            reason=f"the widest that sees enough steps,{coarsened} measured on {device}: "
+            + "; ".join(watch.measured),
         ),
         Decision(
-            topic=f"{name}: schedule",
-            value=f"about {steps} steps in {budget.time_s:.0f} s, AdamW, one cycle",
+            configuration=name,
+            topic="schedule",
+            value=f"about {steps} steps in {watch.time_s:.0f} s, AdamW, one cycle",
             reason="a short schedule needs a fast optimiser; the clock ends the training",
         ),
     ]
-    return replace(chosen, training=training), decisions
+    return set_schedule(chosen, watch.time_s, steps), decisions
+
+
+def _long(
+    configuration: Configuration, steps: int, watch: _Stopwatch
+) -> tuple[Configuration, list[Decision]]:
+    """Keeps nnU-Net's network and optimiser: the budget is long enough for them."""
+    training = replace(
+        configuration.training,
+        time_budget_s=watch.time_s,
+        epochs=max(1, steps // configuration.training.steps_per_epoch),
+    )
+    decision = Decision(
+        configuration=configuration.name,
+        topic="schedule",
+        value=f"about {steps} steps in {watch.time_s:.0f} s with nnU-Net's network and optimiser",
+        reason=f"at least {LONG_SCHEDULE} steps fit; measured: {'; '.join(watch.measured)}",
+    )
+    return replace(configuration, training=training), [decision]
 
 
 def set_schedule(configuration: Configuration, time_s: float, steps: int) -> Configuration:
@@ -128,89 +161,39 @@ def estimate_step_s(
 
     A rough figure (wide networks compute more per value that they store), for people to read.
     """
-    family = _short_family(configuration)
-    small = _apply(configuration, family.candidates[-1], family, coarsen=True)
+    candidates = _Candidates(configuration, coarsen=True)
+    small = candidates.apply(candidates.family.candidates[-1])
     return step_s(small) * work_of(configuration) / work_of(small)
 
 
-def _short_family(configuration: Configuration) -> Family:
-    """What a short training uses: plain networks where a family has no candidates."""
-    family = find_family(configuration.network.architecture)
-    return family if family.candidates else find_family("plain_unet")
+class _Candidates:
+    """Networks for a short training in place of a configuration's own.
 
+    Args:
+        configuration: Planned by memory.
+        coarsen: Whether the resolution may be lowered.
+    """
 
-def _long(
-    configuration: Configuration, time_s: float, steps: int, measured: Sequence[str]
-) -> tuple[Configuration, list[Decision]]:
-    """Keeps nnU-Net's network and optimiser: the budget is long enough for them."""
-    training = replace(
-        configuration.training,
-        time_budget_s=time_s,
-        epochs=max(1, steps // configuration.training.steps_per_epoch),
-    )
-    decision = Decision(
-        topic=f"{configuration.name}: schedule",
-        value=f"about {steps} steps in {time_s:.0f} s with nnU-Net's network and optimiser",
-        reason=f"at least {LONG_SCHEDULE} steps fit; measured: {'; '.join(measured)}",
-    )
-    return replace(configuration, training=training), [decision]
+    def __init__(self, configuration: Configuration, *, coarsen: bool) -> None:
+        self._configuration = configuration
+        self._coarsen = coarsen
+        family = find_family(configuration.network.architecture)
+        # Plain networks where a family has no candidates: they are faster.
+        self.family = family if family.candidates else find_family("plain_unet")
 
+    def smallest(self, keeps: Keeps) -> Configuration:
+        """The last candidate, or one with a smaller patch where it exceeds the memory."""
+        last = self.family.candidates[-1]
+        found = self.apply(last)
+        for candidate in smaller_patches(last):
+            if keeps(found):
+                break
+            found = self.apply(candidate)
+        return found
 
-def work_of(configuration: Configuration) -> float:
-    """A measure of the work of a training step."""
-    outputs = configuration.labels.num_outputs
-    amount = work(configuration.network, configuration.patch_size, outputs)
-    return amount * configuration.batch_size
-
-
-def _apply(
-    configuration: Configuration, candidate: Candidate, family: Family, *, coarsen: bool
-) -> Configuration:
-    """The configuration with a candidate's network, resolution, patch and batch."""
-    dims, axes = configuration.dimensions, configuration.patch_axes
-    shares = [
-        candidate.patch_share
-        if size > SMALLEST_AXIS and size * candidate.patch_share >= SMALLEST_AXIS
-        else min(1.0, SMALLEST_AXIS / size)
-        for size in configuration.patch_size
-    ]
-    patch = [size * share for size, share in zip(configuration.patch_size, shares, strict=True)]
-    spacing = [configuration.spacing_mm[axis] or 1.0 for axis in axes]
-    if coarsen and _may_coarsen(configuration, shares):
-        spacing = [step / share for step, share in zip(spacing, shares, strict=True)]
-        target = list(configuration.spacing_mm)
-        for axis, step in zip(axes, spacing, strict=True):
-            target[axis] = step
+    def apply(self, candidate: Candidate) -> Configuration:
+        """The configuration with a candidate's network, resolution, patch, batch and training."""
         configuration = replace(
-            configuration,
-            spacing_mm=tuple(target),
-            median_shape=tuple(
-                size * share for size, share in zip(configuration.median_shape, shares, strict=True)
-            ),
+            self._configuration, training=self.family.short(self._configuration.training)
         )
-    topology = make_topology(spacing, patch)
-    voxels = math.prod(topology.patch_size)
-    if dims == 2:
-        filling = min(max(MIN_BATCH_2D, VOXELS_PER_BATCH // voxels), MAX_BATCH_2D)
-        batch_size = min(configuration.batch_size, filling)
-    else:
-        batch_size = 2
-    changed = replace(
-        configuration,
-        patch_size=topology.patch_size,
-        batch_size=batch_size,
-        network=family.spec(topology, candidate.width, candidate.deep),
-        training=family.short(configuration.training),
-    )
-    return replace(changed, memory_bytes=training_memory_bytes(changed))
-
-
-def _may_coarsen(configuration: Configuration, shares: Sequence[float]) -> bool:
-    """Whether the smallest objects stay large enough at a coarser spacing."""
-    if min(shares) == 1 or configuration.object_mm is None:
-        return False
-    spacing = [configuration.spacing_mm[axis] for axis in configuration.patch_axes]
-    coarsened = [
-        step / share for step, share in zip(spacing, shares, strict=True) if step and share < 1
-    ]
-    return configuration.object_mm >= MIN_OBJECT_VOXELS * max(coarsened)
+        return apply_candidate(configuration, candidate, self.family, coarsen=self._coarsen)

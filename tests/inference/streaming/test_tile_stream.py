@@ -10,7 +10,7 @@ import torch
 
 from autoseg.errors import UsageError
 from autoseg.inference.streaming import decisions, grid_planes, tile_stream
-from autoseg.inference.streaming.grid_planes import ArraySource, Head
+from autoseg.inference.streaming.grid_planes import Head
 from autoseg.inference.streaming.label_map import (
     Part,
     assemble_labels,
@@ -23,6 +23,7 @@ from autoseg.preprocessing.case import preprocess_array, to_grid, to_image
 from autoseg.schema.geometry import Geometry
 from tests.conftest import REGIONS, SCHEME, make_configuration
 from tests.tools import plain
+from tests.tools.array_source import ArraySource
 
 WHOLE = grid_planes.whole
 SHAPE = (23, 30, 26)

@@ -1,0 +1,1 @@
+"""Scores one case at a time, with metrics of the table or as a challenge does."""

@@ -1,0 +1,186 @@
+"""Scores cases with metrics of the table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evaluation.files.label_maps import LabelMap
+from evaluation.files.probability_maps import ProbabilityMap
+from evaluation.labels import ALL_CLASSES, Classes
+from evaluation.measures.reliability import Calibration
+from evaluation.measures.voxel_counts import values_of
+from evaluation.metrics import Chosen
+from evaluation.scoring.case import (
+    CaseFiles,
+    at_worst,
+    count_calibration,
+    load_case,
+    load_labels,
+    read_soft,
+    score_masks,
+    score_raters,
+)
+from evaluation.scoring.consensus import Consensus
+from evaluation.settings import Settings
+from evaluation.summary import Score
+
+
+class MetricRun:
+    """Scores cases with metrics of the table.
+
+    Args:
+        classes: What is scored.
+        chosen: The metrics.
+        consensus: How references are made of raters.
+        with_probabilities: Methods that have probabilities; a case that lacks them is worst.
+    """
+
+    def __init__(
+        self,
+        classes: Classes,
+        chosen: Sequence[Chosen],
+        consensus: Consensus,
+        with_probabilities: Collection[str] = (),
+    ) -> None:
+        self.classes, self.consensus = classes, consensus
+        self._with_probabilities = frozenset(with_probabilities)
+        self.of_masks = [item for item in chosen if item.metric.of_masks]
+        self.of_probabilities = [item for item in chosen if item.metric.of_probabilities]
+        self.of_raters = [item for item in chosen if item.metric.of_raters]
+        self._pooled: dict[tuple[str, str], Calibration] = {}
+        self._unknown: dict[int, set[str]] = {}
+        self._lock = threading.Lock()
+
+    def score(
+        self, files: CaseFiles, executor: Executor | None, done: Callable[[], Any]
+    ) -> list[Score]:
+        """Scores of one case; classes may run in an executor."""
+        raters, reference, first = load_case(files, self.consensus)
+        scores: list[Score] = []
+        for method, path in files.predictions.items():
+            prediction = load_labels(path, first, reference)
+            if prediction is not None:
+                self._look_for_unknown(files.case, prediction)
+            values: dict[str, dict[str, float]] = {name: {} for name in self.classes.members}
+            if self.of_masks:
+                parts = score_masks(
+                    reference, prediction, self.classes, self.of_masks, executor, done
+                )
+                _merge(values, parts)
+            if self.of_probabilities:
+                _merge(values, self._calibrate(files, method, reference, executor))
+            if self.of_raters:
+                _merge(values, self._against_raters(files, method, raters, prediction))
+            scores += [
+                Score(case=files.case, label=label, metric=metric, value=value, method=method)
+                for label, found in values.items()
+                for metric, value in found.items()
+            ]
+        return scores
+
+    def _look_for_unknown(self, case: str, prediction: npt.NDArray[np.integer]) -> None:
+        known = {0, *(value for members in self.classes.members.values() for value in members)}
+        if self.classes.ignore is not None:
+            known.add(self.classes.ignore)
+        found = set(map(int, values_of(prediction))) - known
+        with self._lock:
+            for value in found:
+                self._unknown.setdefault(value, set()).add(case)
+
+    def notes(self) -> list[str]:
+        """Values of predictions that are no class, in words."""
+        if not self._unknown:
+            return []
+        listed = ", ".join(map(str, sorted(self._unknown)[:5]))
+        cases = sorted(set().union(*self._unknown.values()))
+        return [
+            f"Predictions hold values that are no class: {listed} (in {len(cases)} cases, such as "
+            f"'{cases[0]}'). They count as background; are the classes those of the predictions?"
+        ]
+
+    def _calibrate(
+        self, files: CaseFiles, method: str, reference: LabelMap, executor: Executor | None
+    ) -> dict[str, dict[str, float]]:
+        paths = files.probabilities.get(method)
+        if paths is None:
+            return {
+                label: {
+                    item.name: at_worst(item.metric)
+                    for item in self.of_probabilities
+                    if (item.metric.scope == "all") == (label == ALL_CLASSES)
+                }
+                for label in (*self.classes.members, ALL_CLASSES)
+            }
+        with ProbabilityMap(paths) as probabilities:
+            together, each = count_calibration(
+                reference.labels, probabilities, self.classes, self.of_probabilities, executor
+            )
+        named = dict(each)
+        if together is not None:
+            named[ALL_CLASSES] = together
+        values = self._calibration_values(named)
+        with self._lock:
+            for label, item in named.items():
+                key = (method, label)
+                if key in self._pooled:
+                    self._pooled[key].add(item)
+                else:
+                    self._pooled[key] = item
+        return values
+
+    def _calibration_values(self, named: Mapping[str, Calibration]) -> dict[str, dict[str, float]]:
+        return {
+            label: {
+                item.name: item.metric.of_probabilities(found, item.settings)
+                for item in self.of_probabilities
+                if item.metric.of_probabilities is not None
+                and (item.metric.scope == "all") == (label == ALL_CLASSES)
+            }
+            for label, found in named.items()
+        }
+
+    def _against_raters(
+        self,
+        files: CaseFiles,
+        method: str,
+        raters: Mapping[str, LabelMap],
+        prediction: Any,
+    ) -> dict[str, dict[str, float]]:
+        if not raters:
+            return {}
+        first = next(iter(raters.values()))
+        soft = None
+        if method in files.probabilities:
+            with ProbabilityMap(files.probabilities[method]) as probabilities:
+                soft = read_soft(probabilities, self.classes, first.labels.shape)
+        return score_raters(
+            raters,
+            prediction,
+            soft,
+            self.classes,
+            self.of_raters,
+            lacks_probabilities=method in self._with_probabilities and soft is None,
+        )
+
+    def reliability(self, settings: Settings) -> dict[tuple[str, str], Any]:
+        """Reliability diagrams over all cases."""
+        result = {}
+        for key in sorted(self._pooled):
+            region = next(iter(self._pooled[key].regions))
+            chosen = settings
+            if settings.region not in self._pooled[key].regions:
+                chosen = replace(settings, region=region)
+            result[key] = self._pooled[key].reliability(chosen)
+        return result
+
+
+def _merge(values: dict[str, dict[str, float]], parts: Mapping[str, dict[str, float]]) -> None:
+    for label, found in parts.items():
+        values.setdefault(label, {}).update(found)
