@@ -112,7 +112,7 @@ def test_a_model_of_other_labels_is_not_scored(workspace):
 
 
 def test_a_finished_training_does_not_ignore_another_schedule(workspace):
-    with pytest.raises(UsageError, match="--epochs 5: the training began with 1 epochs"):
+    with pytest.raises(UsageError, match="--epochs 5: the training began with 1 epoch"):
         pipeline.train(workspace, "3d_fullres", 0, resume=True, epochs=5)
     with pytest.raises(UsageError, match="--time-budget 60s: the training began with"):
         pipeline.train(workspace, "3d_fullres", 0, resume=True, time_budget="1m")

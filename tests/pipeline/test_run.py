@@ -38,7 +38,7 @@ def place(done, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--epochs", "2"], "was trained with 1 epochs (now 2 epochs)"),
+        (["--epochs", "2"], "was trained with 1 epoch (now 2 epochs)"),
         (["--time-budget", "4s"], "was trained with --time-budget 3s (now 4s)"),
         (["--memory", "3GB"], "was trained with no --memory (now 3GB)"),
         (["--network", "M"], "was trained with no --network (now M)"),
