@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from autoseg.errors import ImageError
 from autoseg.images.claims import check_claim
-from autoseg.images.durable import flush
 from autoseg.images.library_faults import FAULTS, reason
 from autoseg.images.picture_channels import fit_channels, without_constant_alpha
 from autoseg.images.plane import plane_geometry
@@ -201,7 +200,6 @@ def write_picture(path: Path, labels: npt.NDArray[np.integer], geometry: Geometr
                 temporary, format=name, compress_level=1
             )
             _check_written(temporary, labels)
-            flush(temporary)
     except FAULTS as error:
         raise ImageError(f"{path}: cannot be written ({reason(error)}).") from None
 

@@ -18,7 +18,6 @@ import tifffile
 
 from autoseg.errors import ImageError
 from autoseg.images.claims import check_claim
-from autoseg.images.durable import flush
 from autoseg.images.library_faults import FAULTS, reason
 from autoseg.images.picture_channels import fit_channels, without_constant_alpha
 from autoseg.images.plane import plane_geometry
@@ -119,7 +118,6 @@ def write_tiff(path: Path, labels: npt.NDArray[np.integer], geometry: Geometry) 
                 bigtiff=array.nbytes > MOST_CLASSIC_BYTES,
             )
             _check_written(temporary, array)
-            flush(temporary)
     except (*FAULTS, tifffile.TiffFileError) as error:
         raise ImageError(f"{path}: cannot be written ({reason(error)}).") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import struct
 import zlib
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from autoseg.errors import ImageError
-from autoseg.images import claims, pictures
+from autoseg.images import claims
 from autoseg.images.files import read_case, read_image, read_label_map, write_labels
 from autoseg.images.plane import plane_geometry
 
@@ -288,13 +289,14 @@ def test_formats_say_what_they_cannot_hold(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
-    def full(path):
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif"])
+def test_a_full_disk_leaves_no_file(tmp_path, name, monkeypatch):
+    def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(pictures, "flush", full)
-    with pytest.raises(ImageError, match=r"a\.png: cannot be written \(No space left on device\)"):
-        write_labels(tmp_path / "a.png", LABELS[None], plane_geometry(7, 9))
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ImageError, match=rf"{name}: cannot be written \(No space left on device\)"):
+        write_labels(tmp_path / name, LABELS[None], plane_geometry(7, 9))
     assert list(tmp_path.iterdir()) == []
 
 
