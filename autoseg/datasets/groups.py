@@ -177,6 +177,8 @@ def _read_rows(table: Path) -> list[tuple[str, str]]:
         delimiter = max(DELIMITERS, key=first.count)
         reader = csv.reader(lines, delimiter=delimiter)
         rows = [[cell.strip() for cell in row] for row in reader]
+    except FileNotFoundError:
+        raise InputError(f"{table}: no such file; --groups needs a CSV file.") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{table}: cannot be read ({error}). Save it as CSV in UTF-8.") from None
     header = [cell.casefold() for cell in rows[0]] if rows else []

@@ -102,6 +102,8 @@ def find_folds(
     verdict = _judge(workspace, dataset, request)
     for warning in verdict.warnings:
         logger.warning(warning)
+    if verdict.origin is not None and workspace.splits.is_file():
+        logger.info("No model has learnt from the folds yet; they are made anew.")
     folds, value = verdict.folds, ""
     if folds is None:
         assert verdict.grouping is not None
@@ -145,7 +147,6 @@ def _judge(workspace: Workspace, dataset: Dataset, request: FoldRequest) -> _Ver
             folds, warnings = settled_folds(path, names, request, origin, given)
             reason = f"as before: {origin.reason}" if origin else f"given by {path}"
             return _Verdict(folds=folds, reason=reason, warnings=warnings)
-        logger.info("No model has learnt from the folds yet; they are made anew.")
     elif given is None and _is_still_wanted(origin, names, request, None):
         return _Verdict(folds=(), reason="too few cases, as before")
     if given is not None:

@@ -69,6 +69,8 @@ def predict(
     from autoseg.inference.predictor import Predictor
     from autoseg.inference.region_of_interest import RegionOfInterest
 
+    if resume and overwrite:
+        raise UsageError("--resume keeps label maps that are there and --overwrite replaces them.")
     if bool(roi) != (roi_model is not None):
         raise UsageError("--roi LABELS and --roi-model MODEL need each other.")
     paths = [path for model in models for path in find_models(Path(model))]

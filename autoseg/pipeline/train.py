@@ -65,6 +65,8 @@ def train(
     from autoseg.checkpoint import load_checkpoint
     from autoseg.pipeline.previous_stages import check_previous, check_same_cases
 
+    if resume and overwrite:
+        raise UsageError("--resume goes on with an earlier training and --overwrite replaces it.")
     workspace = Workspace(Path(workspace))
     plan = planned.load_plan(workspace)
     if configuration not in plan.configurations:

@@ -146,7 +146,8 @@ def schedule_text(configurations: Mapping[str, Configuration], name: str) -> str
     """How long a network is trained, for people."""
     time_s = time_budget_s(configurations, name)
     if time_s is None:
-        return f"{configurations[name].training.epochs} epochs"
+        epochs = configurations[name].training.epochs
+        return f"{epochs} epoch{'s' * (epochs != 1)}"
     return f"a time budget of {time_s:g} s"
 
 

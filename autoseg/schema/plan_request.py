@@ -17,7 +17,7 @@ class PlanRequest:
         device: auto, cpu, cuda or mps.
         memory: Such as "8GB"; None takes what is free.
         time_budget: Such as "10m", for one training; None is nnU-Net's schedule.
-        num_folds: Number of folds, 5 where None.
+        num_folds: Number of folds; None for 5, or one per patient where there are fewer.
         group_pattern: Regular expression that finds the patient in a case name.
         groups: Path of a CSV with the columns case and group.
         seed: Seed of everything random.

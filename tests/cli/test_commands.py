@@ -142,6 +142,12 @@ def test_planning_again_keeps_the_earlier_plan(planned, capsys):
             1,
             "none/plan.yaml: no such file. Run autoseg_plan first",
         ),
+        (["train", "{ws}", "2d", "0", "--resume", "--overwrite"], 2, "--resume goes on with"),
+        (
+            ["predict", "{ws}", "-i", "{tmp}", "-o", "{tmp}/o", "--resume", "--overwrite"],
+            2,
+            "--resume keeps label maps",
+        ),
         (["validate", "{ws}", "2d", "1"], 2, "not trained yet"),
         (["predict", "{tmp}/none", "-i", "{tmp}", "-o", "{tmp}/o"], 1, "no such file or folder"),
         (["evaluate", "{tmp}/a", "{tmp}/b"], 1, "a: no such file or folder"),

@@ -121,5 +121,8 @@ def test_a_faulty_table_is_refused(tmp_path, content, message):
     (tmp_path / "g.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
         find_groups(["a", "b"], table=tmp_path / "g.csv")
-    with pytest.raises(InputError, match="cannot be read"):
+
+
+def test_a_table_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv: no such file"):
         find_groups(["a", "b"], table=tmp_path / "none.csv")

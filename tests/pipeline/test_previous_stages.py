@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autoseg import pipeline
+from autoseg import pipeline, planned
 from autoseg.cli import plan as plan_command
 from autoseg.cli import predict as predict_command
 from autoseg.cli import train as train_command
@@ -99,6 +101,83 @@ def test_a_cascade_says_which_folds_are_missing_and_then_runs_both_stages(
     assert len(list((tmp_path / "out").glob("*.nii.gz"))) == 6
 
 
+def exchange(workspace):
+    """Exchanges a validation case of fold 0 and one of fold 1, and returns both."""
+    path = Workspace(workspace).splits
+    plain = json.loads(path.read_text())
+    first, second = plain[0]["val"][0], plain[1]["val"][0]
+    other = {first: second, second: first}
+    changed = [
+        {part: [other.get(name, name) for name in names] for part, names in fold.items()}
+        for fold in plain
+    ]
+    path.write_text(json.dumps(changed))
+    return first, second
+
+
+def test_a_cascade_does_not_learn_from_predictions_of_cases_that_its_first_stage_knew(
+    cascade, tmp_path, capsys
+):
+    workspace = shutil.copytree(cascade[1], tmp_path / "ws")
+    before = workspace.joinpath("splits_final.json").read_text()
+    known = exchange(workspace)
+    stages = {path: path.stat().st_mtime_ns for path in (workspace / "stages").rglob("*")}
+    assert train_command.main([str(workspace), "3d_cascade_fullres", "1"]) == 1
+    lines = capsys.readouterr().err.splitlines()[-5:]
+    assert "The folds have changed since 3d_lowres was trained" in lines[0]
+    for fold in range(FOLDS):
+        told, remedy = lines[1 + 2 * fold :][:2]
+        assert f"3d_lowres/fold_{fold}/" in told
+        assert f"validation cases of the fold as it is now: '{known[1 - fold]}'" in told
+        command = remedy.removeprefix("error: ").split()
+        assert command == ["autoseg_train", str(workspace), "3d_lowres", str(fold), "--overwrite"]
+        assert train_command.main(command[1:]) == 0
+    assert stages == {path: path.stat().st_mtime_ns for path in (workspace / "stages").rglob("*")}
+    assert not (workspace / "runs/3d_cascade_fullres/fold_1").exists()
+    assert train_command.main([str(workspace), "3d_cascade_fullres", "1"]) == 0
+    # A score needs both stages not to know the case.
+    workspace.joinpath("splits_final.json").write_text(before)
+    with pytest.raises(InputError, match="has learnt from validation cases"):
+        pipeline.validate(workspace, "3d_cascade_fullres", 1)
+
+
+def test_an_interrupted_first_stage_is_named_with_the_command_that_goes_on(
+    cascade, tmp_path, capsys
+):
+    workspace = shutil.copytree(cascade[1], tmp_path / "ws")
+    Workspace(workspace).run("3d_lowres", 1).final.unlink()
+    assert train_command.main([str(workspace), "3d_cascade_fullres", "1"]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    remedy = last.removeprefix("error: ").split()
+    assert remedy == ["autoseg_train", str(workspace), "3d_lowres", "1", "--resume"]
+    assert train_command.main(remedy[1:]) == 0
+
+
+def test_a_changed_image_is_predicted_again_for_the_second_stage(cascade, tmp_path):
+    data = shutil.copytree(cascade[0], tmp_path / "data")
+    workspace = shutil.copytree(cascade[1], tmp_path / "ws")
+    dataset = planned.load_dataset(Workspace(workspace))
+    place = str(cascade[0])
+    cases = [
+        replace(
+            case,
+            images=tuple(Path(str(path).replace(place, str(data))) for path in case.images),
+            label=Path(str(case.label).replace(place, str(data))),
+        )
+        for case in dataset.cases
+    ]
+    serialise.save(replace(dataset, cases=tuple(cases), root=data), Workspace(workspace).dataset)
+    train = [str(workspace), "3d_cascade_fullres", "0", "--overwrite"]
+    assert train_command.main(train) == 0
+    (folder,) = (workspace / "stages").iterdir()
+    before = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.b2nd")}
+    image = data / "imagesTr/case_02_0000.nii.gz"
+    shutil.copy(data / "imagesTr/case_03_0000.nii.gz", image)
+    assert train_command.main(train) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.b2nd")}
+    assert [name for name in after if after[name] != before[name]] == ["case_02.b2nd"]
+
+
 def test_what_a_cascade_learns_from_is_what_it_gets_when_it_predicts(cascade):
     data, workspace = cascade
     place = Workspace(workspace)
@@ -172,6 +251,44 @@ def test_paths_never_learn_the_cases_that_their_fusion_learns_from(multipath):
         seen = set(path.checkpoint.provenance.train_cases)
         assert not seen & (learnt | validated)
         assert len(seen | learnt | validated) == 6
+
+
+def test_a_multipath_training_does_not_go_on_with_other_cases(multipath, tmp_path, capsys):
+    workspace = shutil.copytree(multipath[1], tmp_path / "ws")
+    run = Workspace(workspace).run("multipath_2.5d", 0)
+    run.final.unlink()
+    run.last.unlink()
+    # The cases of fold 0 stay; those that are held out from its paths change.
+    path = Workspace(workspace).splits
+    before = path.read_text()
+    plain = json.loads(before)
+    plain[1]["val"][0], plain[2]["val"][0] = plain[2]["val"][0], plain[1]["val"][0]
+    for fold in (1, 2):
+        everything = {*plain[0]["train"], *plain[0]["val"]}
+        plain[fold]["train"] = sorted(everything - set(plain[fold]["val"]))
+    path.write_text(json.dumps(plain))
+    train = [str(workspace), "multipath_2.5d", "0", "--resume"]
+    assert train_command.main(train) == 1
+    error = capsys.readouterr().err
+    assert "has learnt from cases that the fold does not train on now" in error
+    assert f"autoseg_train {workspace} multipath_2.5d 0 --overwrite" in error
+    assert not run.final.exists()
+    path.write_text(before)
+    assert train_command.main(train) == 0
+    pipeline.validate(workspace, "multipath_2.5d", 0)
+    exchange(workspace)
+    with pytest.raises(InputError, match="has learnt from validation cases"):
+        pipeline.validate(workspace, "multipath_2.5d", 0)
+
+
+def test_two_folds_are_too_few_for_a_multipath_network(multipath, tmp_path, capsys):
+    workspace = shutil.copytree(multipath[1], tmp_path / "ws")
+    path = Workspace(workspace).splits
+    first = json.loads(path.read_text())[0]
+    path.write_text(json.dumps([first, {"train": first["val"], "val": first["train"]}]))
+    train = [str(workspace), "multipath_2.5d", "1"]
+    assert train_command.main(train) == 1
+    assert "has 2 folds; a multi-path network needs three" in capsys.readouterr().err
 
 
 def test_an_interrupted_multipath_training_keeps_its_finished_paths(multipath):
