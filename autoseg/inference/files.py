@@ -145,15 +145,30 @@ def predict_files(
         predictor.check_memory()
     for folder in {path.parent for path in targets.values()}:
         remove_leftovers(folder)
+    _predict_all(predictor, todo, targets, report, probabilities=probabilities, workers=workers)
+    for name, reason in report.failed.items():
+        logger.error("Case '%s' failed: %s", shown(name), reason)
+    return report
+
+
+def _predict_all(
+    predictor: Predictor,
+    cases: Mapping[str, tuple[Path, ...]],
+    targets: Mapping[str, Path],
+    report: Report,
+    *,
+    probabilities: bool,
+    workers: int,
+) -> None:
     with (
         ThreadPoolExecutor(1) as writer,
-        tqdm(total=len(todo), desc="Predicting", unit="case", disable=None) as bar,
+        tqdm(total=len(cases), desc="Predicting", unit="case", disable=None) as bar,
     ):
         writing: tuple[str, Future[None]] | None = None
-        for name, loaded in _read_ahead(predictor, todo, workers):
+        for name, loaded in _read_ahead(predictor, cases, workers):
             try:
                 found, values = _predict(
-                    predictor, loaded.result(), todo[name], targets[name], probabilities
+                    predictor, loaded.result(), cases[name], targets[name], probabilities
                 )
                 _finish(report, targets, writing)  # one at a time: results do not pile up
                 writing = (name, writer.submit(_write, targets[name], found, values))
@@ -162,9 +177,6 @@ def predict_files(
                 report.failed[name] = str(error) or type(error).__name__
             bar.update()
         _finish(report, targets, writing)
-    for name, reason in report.failed.items():
-        logger.error("Case '%s' failed: %s", shown(name), reason)
-    return report
 
 
 def _is_done(target: Path, *, probabilities: bool) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,31 @@ class _Waiting(Generic[Loaded]):
     files: Files
     future: Future[Loaded]
 
+    @property
+    def peak_bytes(self) -> int:
+        """What the case took if it is loaded, else 0."""
+        future = self.future
+        if not future.done() or future.cancelled() or future.exception() is not None:
+            return 0
+        return future.result().peak_bytes
+
+
+class _Estimate:
+    """How much memory cases take, by their files and by the cases that were loaded before."""
+
+    def __init__(self) -> None:
+        self._per_file_byte = 0.0
+
+    def learn(self, cases: Iterable[_Waiting[Loaded]]) -> None:
+        """Takes note of what cases took that are loaded."""
+        for case in cases:
+            ratio = case.peak_bytes / _file_bytes(case.files)
+            self._per_file_byte = max(self._per_file_byte, ratio)
+
+    def need(self, files: Files) -> float:
+        """What a case should take; infinitely much where none was loaded yet."""
+        return self._per_file_byte * _file_bytes(files) if self._per_file_byte else math.inf
+
 
 def read_ahead(
     load: Callable[[Files], Loaded],
@@ -37,10 +63,7 @@ def read_ahead(
     workers: int,
     memory_bytes: int,
 ) -> Iterator[tuple[str, Future[Loaded]]]:
-    """Yields the cases in their order, each when it is loaded.
-
-    How much memory a case takes is judged by its files and by the cases that were loaded before,
-    so that the first case is loaded alone.
+    """Yields the cases in their order, each when it is loaded; the first one is loaded alone.
 
     Args:
         load: Reads a case; called in threads.
@@ -50,40 +73,27 @@ def read_ahead(
     """
     todo = deque(cases.items())
     waiting: deque[_Waiting[Loaded]] = deque()
-    bytes_per_file_byte = 0.0
-
-    def need(item: _Waiting[Loaded]) -> float:
-        return _peak_bytes(item.future) or bytes_per_file_byte * _file_bytes(item.files)
-
+    estimate = _Estimate()
     with ThreadPoolExecutor(max(1, workers)) as readers:
-
-        def start() -> None:
-            name, files = todo.popleft()
-            future = readers.submit(load, files)
-            waiting.append(_Waiting(name=name, files=files, future=future))
-
         while todo or waiting:
             if not waiting:
-                start()
+                waiting.append(_start(readers, load, *todo.popleft()))
             turn = waiting.popleft()
             wait([turn.future])
-            for item in (turn, *waiting):
-                ratio = _peak_bytes(item.future) / _file_bytes(item.files)
-                bytes_per_file_byte = max(bytes_per_file_byte, ratio)
-            left = memory_bytes - sum(map(need, waiting))
-            while todo and bytes_per_file_byte and len(waiting) < workers:
-                left -= bytes_per_file_byte * _file_bytes(todo[0][1])
-                if left < 0:
-                    break
-                start()
+            estimate.learn((turn, *waiting))
+            left = memory_bytes - sum(
+                item.peak_bytes or estimate.need(item.files) for item in waiting
+            )
+            while todo and len(waiting) < workers and (need := estimate.need(todo[0][1])) <= left:
+                left -= need
+                waiting.append(_start(readers, load, *todo.popleft()))
             yield turn.name, turn.future
 
 
-def _peak_bytes(future: Future[Loaded]) -> int:
-    """What a case took that is loaded, else 0."""
-    if not future.done() or future.cancelled() or future.exception() is not None:
-        return 0
-    return future.result().peak_bytes
+def _start(
+    readers: ThreadPoolExecutor, load: Callable[[Files], Loaded], name: str, files: Files
+) -> _Waiting[Loaded]:
+    return _Waiting(name=name, files=files, future=readers.submit(load, files))
 
 
 def _file_bytes(files: Files) -> int:

@@ -28,8 +28,8 @@ def clock(durations):
     ("durations", "fastest", "timed"),
     [
         ([5, 2, 0.7, 0.4, 0.1], 0.4, 4),  # three are timed though the warm-up took long
-        ([0.3, 0.2] + [0.02] * 20, 0.02, 11),  # quick ones ten times
-        ([0.1, 0.5, 0.3, 0.25, 0.01], 0.25, 4),  # not longer than a second
+        ([0.1, 0.2] + [0.02] * 20, 0.02, 11),  # quick ones ten times
+        ([0.1, 0.5, 0.3, 0.25, 0.01], 0.25, 4),  # not longer than half a second
         ([11, 1, 1], 11, 1),  # nothing is begun after the limit
     ],
 )

@@ -49,12 +49,9 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
     mirrored = _mirrored_axes(dataset, fingerprint, request, frame, decisions)
     network = _choose_network(budget, request, decisions)
     flat = all(shape[0] == 1 for shape in frame.measures.shapes)
+    everything = EVERYTHING_2D if flat else EVERYTHING
     wanted = wanted_configurations(
-        frame.measures,
-        request,
-        decisions,
-        usual=USUAL,
-        everything=EVERYTHING_2D if flat else EVERYTHING,
+        frame.measures, request, decisions, usual=USUAL, everything=everything
     )
     drafter = Drafter(
         dataset=dataset,
@@ -67,16 +64,7 @@ def plan_auto(dataset: Dataset, fingerprint: Fingerprint, budget: Budget, reques
         rare=_has_rare_classes(fingerprint, decisions),
         device=budget.device,
     )
-    grid = make_grid(frame.measures, frame.spacing_mm, frame.transpose)
-    bench = Workbench(
-        drafter=drafter,
-        budget=budget,
-        grid=grid,
-        memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid),
-        planes=find_planes(frame.orientation or "LPS", frame.transpose),
-        decisions=decisions,
-        made={},
-    )
+    bench = _make_bench(drafter, budget, frame, decisions)
     bench.plan_all(wanted)
     return Plan(
         dataset=dataset.name,
@@ -102,6 +90,21 @@ class _Frame:
     orientation: Orientation | None
     spacing_mm: tuple[float, ...]
     transpose: tuple[int, int, int]
+
+
+def _make_bench(
+    drafter: Drafter, budget: Budget, frame: _Frame, decisions: list[Decision]
+) -> Workbench:
+    grid = make_grid(frame.measures, frame.spacing_mm, frame.transpose)
+    return Workbench(
+        drafter=drafter,
+        budget=budget,
+        grid=grid,
+        memory=MemoryBudget(drafter=drafter, budget=budget, grid=grid),
+        planes=find_planes(frame.orientation or "LPS", frame.transpose),
+        decisions=decisions,
+        made={},
+    )
 
 
 def _find_frame(

@@ -18,7 +18,13 @@ from autoseg.preprocessing.store import CACHE_BYTES
 from autoseg.schema.dataset import Dataset
 from autoseg.schema.nnunet_training import nnunet_training
 from autoseg.schema.orientation import Orientation
-from autoseg.schema.plan import ChannelPlan, Configuration, IntensityStatistics, TrainingPlan
+from autoseg.schema.plan import (
+    ChannelPlan,
+    Configuration,
+    IntensityStatistics,
+    NetworkSpec,
+    TrainingPlan,
+)
 
 REFERENCE_BATCH = {2: 12, 3: 2}
 MIN_BATCH = 2
@@ -101,32 +107,41 @@ class Drafter:
         axes = tuple(axis for axis in range(3) if axis != slice_axis)
         topology, batch_size = self._sizes(grid, axes, reference)
         family = find_family(architecture or self.preset.family)
-        spacing: tuple[float | None, ...] = tuple(
-            None if axis == slice_axis else step  # slices are never resampled among each other
-            for axis, step in enumerate(grid.spacing)
-        )
-        configuration = Configuration(
+        network = family.spec(topology, width or family.width, True)
+        training = self._training(family, axes)
+        drafted = self._assemble(name, grid, axes, topology.patch_size, network, training)
+        if slice_axis is not None:
+            drafted = _in_slices(drafted, slice_axis, num_slices)
+        memory_bytes = training_memory_bytes(replace(drafted, batch_size=batch_size), self.device)
+        return replace(drafted, batch_size=batch_size, memory_bytes=memory_bytes)
+
+    def _assemble(
+        self,
+        name: str,
+        grid: Grid,
+        axes: Sequence[int],
+        patch_size: tuple[int, ...],
+        network: NetworkSpec,
+        training: TrainingPlan,
+    ) -> Configuration:
+        """A configuration of what was chosen for it and of what all have in common."""
+        return Configuration(
             name=name,
-            spacing_mm=spacing,
+            spacing_mm=grid.spacing,
             orientation=self.orientation,
             transpose=self.transpose,
             channels=self.channels(),
             labels=self.dataset.labels,
-            patch_size=topology.patch_size,
-            batch_size=batch_size,
+            patch_size=patch_size,
+            batch_size=MIN_BATCH,
             median_shape=tuple(grid.shape[axis] for axis in axes),
             object_mm=self.measures.object_mm,
-            network=family.spec(topology, width or family.width, True),
-            training=self._training(family, axes),
+            network=network,
+            training=training,
             memory_bytes=0,
             cache_bytes=CACHE_BYTES,
             seed=self.request.seed,
-            num_slices=num_slices,
-            slice_axis=slice_axis or 0,
-            slice_distance_mm=None if num_slices == 1 else grid.spacing[slice_axis or 0],
         )
-        memory_bytes = training_memory_bytes(configuration, self.device)
-        return replace(configuration, memory_bytes=memory_bytes)
 
     def _training(self, family: Family, axes: Sequence[int]) -> TrainingPlan:
         """nnU-Net's training with what the data, the recipe and the architecture change."""
@@ -180,6 +195,18 @@ class Drafter:
         voxels = float(np.prod(grid.exact_shape)) * self.measures.num_cases
         cap = round(voxels * preset.share_of_dataset / float(np.prod(topology.patch_size)))
         return topology, max(min(round(reference / needed * batch), cap), MIN_BATCH)
+
+
+def _in_slices(configuration: Configuration, axis: int, num_slices: int) -> Configuration:
+    """The configuration with slices, which are never resampled among each other."""
+    spacing = configuration.spacing_mm
+    return replace(
+        configuration,
+        spacing_mm=(*spacing[:axis], None, *spacing[axis + 1 :]),
+        num_slices=num_slices,
+        slice_axis=axis,
+        slice_distance_mm=None if num_slices == 1 else spacing[axis],
+    )
 
 
 def plan_channel(

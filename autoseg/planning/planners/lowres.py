@@ -55,14 +55,11 @@ def plan_lowres(
                 exact_shape=tuple(map(float, exact)),
             )
         )
+    seen = f"a patch of 3d_fullres sees {share:.0%} of the median case"
     if voxels / remaining < MIN_REDUCTION:
-        return None, (
-            f"a patch of 3d_fullres sees {share:.0%} of the median case, and a lower resolution "
-            f"would only have {voxels / remaining:.1f} times fewer voxels"
-        )
-    return lowres, (
-        f"a patch of 3d_fullres sees {share:.0%} of the median case, less than {MIN_SHARE:.0%}"
-    )
+        fewer = f"{voxels / remaining:.1f} times fewer voxels"
+        return None, f"{seen}, and a lower resolution would only have {fewer}"
+    return lowres, f"{seen}, less than {MIN_SHARE:.0%}"
 
 
 def plan_cascade(fullres: Configuration, name: str, lowres: str) -> Configuration:

@@ -32,39 +32,13 @@ def plan_nnunet(
         InputError: A configuration that was asked for does not fit the data.
         UnknownNameError: A configuration or network is unknown.
     """
-    network = request.network or "plain"
-    preset = find_preset(network)
-    stored = stored_orientations(fingerprint)
-    orientation = stored[0] if len(stored) == 1 else None  # nnU-Net learns from others as they are
-    measures = measures_of(dataset, fingerprint, orientation)
-    spacing, spacing_reason = target_spacing(measures)
-    transpose = transposition(spacing)
-    decisions = [
-        Decision(topic="network", value=network, reason="preset of the planner"),
-        Decision(topic="target spacing", value=_text(spacing), reason=spacing_reason),
-        Decision(
-            topic="transposition",
-            value=str(transpose),
-            reason="the axis with the largest spacing comes first",
-        ),
-        Decision(
-            topic="augmentation",
-            value="nnunet",
-            reason="nnU-Net's transforms and probabilities, by batchgenerators",
-        ),
-    ]
-    wanted = wanted_configurations(measures, request, decisions, usual=USUAL, everything=USUAL)
-    names = _names([item.name for item in wanted])
-    drafter = Drafter(
-        dataset=dataset,
-        measures=measures,
-        request=request,
-        preset=preset,
-        transpose=transpose,
-        orientation=orientation,
-        device=budget.device,
+    decisions: list[Decision] = []
+    drafter, grid = _prepare(dataset, fingerprint, budget, request, decisions)
+    wanted = wanted_configurations(
+        drafter.measures, request, decisions, usual=USUAL, everything=USUAL
     )
-    made = _plan(drafter, make_grid(measures, spacing, transpose), names, decisions)
+    names = _names([item.name for item in wanted])
+    made = _plan(drafter, grid, names, decisions)
     made = {
         name: _augmented(_fitted(made[name], budget, request, decisions))
         for name in names
@@ -77,6 +51,40 @@ def plan_nnunet(
         configurations=made,
         decisions=tuple(decisions),
     )
+
+
+def _prepare(
+    dataset: Dataset,
+    fingerprint: Fingerprint,
+    budget: Budget,
+    request: Request,
+    decisions: list[Decision],
+) -> tuple[Drafter, Grid]:
+    """What all configurations have in common, and the cases at the target spacing."""
+    network = request.network or "plain"
+    preset = find_preset(network)
+    stored = stored_orientations(fingerprint)
+    orientation = stored[0] if len(stored) == 1 else None  # nnU-Net learns from others as they are
+    measures = measures_of(dataset, fingerprint, orientation)
+    spacing, spacing_reason = target_spacing(measures)
+    transpose = transposition(spacing)
+    for topic, value, reason in (
+        ("network", network, "preset of the planner"),
+        ("target spacing", _text(spacing), spacing_reason),
+        ("transposition", str(transpose), "the axis with the largest spacing comes first"),
+        ("augmentation", "nnunet", "nnU-Net's transforms and probabilities, by batchgenerators"),
+    ):
+        decisions.append(Decision(topic=topic, value=value, reason=reason))
+    drafter = Drafter(
+        dataset=dataset,
+        measures=measures,
+        request=request,
+        preset=preset,
+        transpose=transpose,
+        orientation=orientation,
+        device=budget.device,
+    )
+    return drafter, make_grid(measures, spacing, transpose)
 
 
 def _names(wanted: Sequence[str]) -> list[str]:

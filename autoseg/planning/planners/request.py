@@ -108,6 +108,12 @@ def wanted_configurations(
             find_family(item.architecture)
     if not all(shape[0] == 1 for shape in measures.shapes):
         return wanted
+    return _two_dimensional(wanted, named, decisions)
+
+
+def _two_dimensional(
+    wanted: Sequence[Wanted], named: Sequence[str], decisions: list[Decision]
+) -> list[Wanted]:
     kept = []
     for item in wanted:
         if item.base == "2d" and item.plane is None:
