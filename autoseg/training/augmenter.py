@@ -21,6 +21,9 @@ from autoseg.targets.batch import stack_targets
 from autoseg.training.batches import AHEAD, Batch, BatchMaker, prefetch
 from autoseg.training.patch_loader import (
     ERROR,
+    GENERATOR,
+    IMAGE,
+    RATERS,
     Augment,
     PatchLoader,
     Seed,
@@ -128,15 +131,15 @@ class Augmenter:
         entries = self._next()
         if ERROR in entries:
             raise AutosegError(entries[ERROR])
-        labels = torch.from_numpy(entries["labels"]).to(self.device).long()
-        generator = np.random.default_rng(entries["target_seed"])
-        target, valid_mask = stack_targets(
-            [
-                self._make_target(maps[:count], self._labels, generator)
-                for maps, count in zip(labels, entries["num_raters"], strict=True)
-            ]
-        )
-        image = torch.from_numpy(entries["image"]).to(self.device)
+        generator = entries[GENERATOR]
+        targets = [
+            self._make_target(
+                torch.from_numpy(raters.astype(np.int64)).to(self.device), self._labels, generator
+            )
+            for raters in entries[RATERS]
+        ]
+        target, valid_mask = stack_targets(targets)
+        image = torch.from_numpy(entries[IMAGE]).to(self.device)
         return Batch(image=image, target=target, valid_mask=valid_mask)
 
     def _next(self) -> Entries:
