@@ -65,11 +65,7 @@ def plan_nnunet(
         device=budget.device,
     )
     made = _plan(drafter, make_grid(measures, spacing, transpose), names, decisions)
-    made = {
-        name: _augmented(_fitted(made[name], budget, request, decisions))
-        for name in names
-        if name in made
-    }
+    made = {name: _fitted(made[name], budget, request, decisions) for name in names if name in made}
     return Plan(
         dataset=dataset.name,
         planner="nnunet",
