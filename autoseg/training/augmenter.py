@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import queue
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -121,8 +122,10 @@ class Augmenter:
         """Ends the processes."""
         for seeds in self._seeds:
             seeds.put(None)
-        if self.workers:
-            self._augmenter._finish()
+        with _root_logger_kept():
+            if self.workers:
+                self._augmenter._finish()
+            self._augmenter = iter(())  # its destructor logs, too
 
     def _receive(self) -> Batch:
         while self._given_up:
@@ -147,7 +150,8 @@ class Augmenter:
             with global_generators_kept():
                 return next(self._augmenter)
         try:
-            return next(self._augmenter)
+            with _root_logger_kept():
+                return next(self._augmenter)
         except RuntimeError:
             raise AutosegError(
                 "A process that makes batches ended, most likely for lack of memory; what it "
@@ -165,7 +169,7 @@ def _start(loader: PatchLoader, augment: Augment, workers: int) -> Any:
     """Starts the processes."""
     from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 
-    with _spawning(), child_environment():
+    with _spawning(), child_environment(), _root_logger_kept():
         augmenter = MultiThreadedAugmenter(loader, augment, workers, seeds=[0] * workers)
         augmenter.restart()
     return augmenter
@@ -183,3 +187,17 @@ def _spawning() -> Iterator[None]:
         yield
     finally:
         multiprocessing.set_start_method(before, force=True)
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Keeps batchgenerators from giving the root logger a handler, which would repeat our lines.
+
+    It logs by functions of the module, and those make a handler where there is none.
+    """
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)

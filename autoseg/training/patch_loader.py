@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,9 @@ class PatchLoader:
     def set_thread_id(self, number: int) -> None:
         """Called by batchgenerators once in every process that it starts."""
         self._number = number
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training decides what an interrupt means
+        if hasattr(os, "setpgrp"):
+            os.setpgrp()  # what a terminal or a time limit sends is for the training to handle
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         end_with_parent()
 
     def __iter__(self) -> Iterator[Entries]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -73,7 +75,8 @@ def test_the_callers_random_numbers_are_left_alone(tmp_path, configuration):
     assert found == (np.random.random(), random.random())
 
 
-def test_processes_make_the_same_batches_in_the_same_order(tmp_path, configuration):
+def test_processes_make_the_same_batches_in_the_same_order(tmp_path, configuration, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
     configuration = with_nnunet(configuration)
     with source_of(tmp_path, configuration, 0) as source:
         expected = list(source(SEEDS))
@@ -84,6 +87,12 @@ def test_processes_make_the_same_batches_in_the_same_order(tmp_path, configurati
         assert same([next(early)], expected[:1])
         early.close()
         assert same(list(source(SEEDS[2:5])), expected[2:5])
+        # Signals to the training's group are not for them.
+        groups = [os.getpgid(child.pid) for child in multiprocessing.active_children()]
+        assert len(groups) == 2
+        assert os.getpgid(0) not in groups
+    assert not multiprocessing.active_children()
+    assert logging.root.handlers == []  # another one would repeat what we log
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
