@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Entries = dict[str, Any]
-"""What batchgenerators passes on: data [b, c, *space] and seg [b, labels, *space]."""
+"""What batchgenerators passes on: data [b, c, *space] and seg [b, label maps, *space]."""
 
 Transform = Callable[..., Entries]
 """Takes the entries of a batch as keyword arguments, and returns them changed."""
@@ -28,8 +28,8 @@ class TransformChain:
 
     Attributes:
         source_size: Voxels per axis that are read for a patch.
-        transforms: In the order of application. Of seg, the first channel has the labels, -1
-            outside the image's mask, a second one the labels of a cascade's previous stage.
+        transforms: In the order of application. The channels of seg are the raters' labels, -1
+            outside the image's mask, and at the end those of a cascade's previous stage.
         masked_channels: Image channels that are 0 outside the image's mask.
         previous_class_probability: Share of the previous stage's classes that change, see
             `autoseg.augmentation.previous_stage.disturb`.
@@ -54,10 +54,10 @@ def outside_mask(
 
     Args:
         image: [c, *space].
-        labels: [*space].
+        labels: [r, *space].
         channels: Those that were normalised with the mask.
     """
-    empty: npt.NDArray[np.bool_] = labels == 0
+    empty: npt.NDArray[np.bool_] = (labels == 0).all(axis=0)
     for channel in channels:
         empty &= np.abs(image[channel]) <= NEARLY_ZERO
     return empty

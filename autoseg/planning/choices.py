@@ -75,7 +75,7 @@ def with_choices(plan: Plan, request: PlanRequest) -> Plan:
         plan,
         configurations={name: apply(item) for name, item in plan.configurations.items()},
         decisions=(
-            *plan.decisions,
+            *(item for item in plan.decisions if item.configuration or item.topic not in chosen),
             *(
                 Decision(topic=part, value=name, reason="asked for")
                 for part, name in chosen.items()

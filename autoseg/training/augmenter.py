@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import queue
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -21,6 +22,9 @@ from autoseg.targets.batch import stack_targets
 from autoseg.training.batches import AHEAD, Batch, BatchMaker, prefetch
 from autoseg.training.patch_loader import (
     ERROR,
+    GENERATOR,
+    IMAGE,
+    RATERS,
     Augment,
     PatchLoader,
     Seed,
@@ -118,8 +122,10 @@ class Augmenter:
         """Ends the processes."""
         for seeds in self._seeds:
             seeds.put(None)
-        if self.workers:
-            self._augmenter._finish()
+        with _root_logger_kept():
+            if self.workers:
+                self._augmenter._finish()
+            self._augmenter = iter(())  # its destructor logs, too
 
     def _receive(self) -> Batch:
         while self._given_up:
@@ -128,15 +134,15 @@ class Augmenter:
         entries = self._next()
         if ERROR in entries:
             raise AutosegError(entries[ERROR])
-        labels = torch.from_numpy(entries["labels"]).to(self.device).long()
-        generator = np.random.default_rng(entries["target_seed"])
-        target, valid_mask = stack_targets(
-            [
-                self._make_target(maps[:count], self._labels, generator)
-                for maps, count in zip(labels, entries["num_raters"], strict=True)
-            ]
-        )
-        image = torch.from_numpy(entries["image"]).to(self.device)
+        generator = entries[GENERATOR]
+        targets = [
+            self._make_target(
+                torch.from_numpy(raters.astype(np.int64)).to(self.device), self._labels, generator
+            )
+            for raters in entries[RATERS]
+        ]
+        target, valid_mask = stack_targets(targets)
+        image = torch.from_numpy(entries[IMAGE]).to(self.device)
         return Batch(image=image, target=target, valid_mask=valid_mask)
 
     def _next(self) -> Entries:
@@ -144,7 +150,8 @@ class Augmenter:
             with global_generators_kept():
                 return next(self._augmenter)
         try:
-            return next(self._augmenter)
+            with _root_logger_kept():
+                return next(self._augmenter)
         except RuntimeError:
             raise AutosegError(
                 "A process that makes batches ended, most likely for lack of memory; what it "
@@ -162,7 +169,7 @@ def _start(loader: PatchLoader, augment: Augment, workers: int) -> Any:
     """Starts the processes."""
     from batchgenerators.dataloading.multi_threaded_augmenter import MultiThreadedAugmenter
 
-    with _spawning(), child_environment():
+    with _spawning(), child_environment(), _root_logger_kept():
         augmenter = MultiThreadedAugmenter(loader, augment, workers, seeds=[0] * workers)
         augmenter.restart()
     return augmenter
@@ -180,3 +187,17 @@ def _spawning() -> Iterator[None]:
         yield
     finally:
         multiprocessing.set_start_method(before, force=True)
+
+
+@contextmanager
+def _root_logger_kept() -> Iterator[None]:
+    """Keeps batchgenerators from giving the root logger a handler, which would repeat our lines.
+
+    It logs by functions of the module, and those make a handler where there is none.
+    """
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.root.removeHandler(handler)

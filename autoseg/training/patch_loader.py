@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,8 @@ from autoseg.training.patches import Patch, PatchSampler
 Seed = Sequence[int]
 ERROR = "error"
 """Entry of a batch that could not be made: the message."""
+SAMPLES, GENERATOR, IMAGE, RATERS = "samples", "generator", "image", "raters"
+"""Entries of a batch before and after it is augmented."""
 
 
 class SeedQueue(Protocol):
@@ -64,14 +67,16 @@ class PatchLoader:
     def set_thread_id(self, number: int) -> None:
         """Called by batchgenerators once in every process that it starts."""
         self._number = number
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training decides what an interrupt means
+        if hasattr(os, "setpgrp"):
+            os.setpgrp()  # what a terminal or a time limit sends is for the training to handle
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         end_with_parent()
 
     def __iter__(self) -> Iterator[Entries]:
         return self
 
     def __next__(self) -> Entries:
-        """The patches of the next seed: data, seg, and the generator for what is drawn later."""
+        """The patches of the next seed, and the generator for what is drawn later."""
         seed = None if self._is_closed else self._seeds[self._number].get()
         if seed is None:
             self._is_closed = True
@@ -79,41 +84,27 @@ class PatchLoader:
         seed_everything(seed)
         generator = np.random.default_rng(list(seed))
         try:
-            entries = self._read(generator)
+            return {SAMPLES: list(self._read(generator)), GENERATOR: generator}
         except AutosegError as error:
             return {ERROR: str(error)}
-        return {**entries, "generator": generator}
 
-    def _read(self, generator: np.random.Generator) -> Entries:
+    def _read(self, generator: np.random.Generator) -> Iterator[Entries]:
         size = self.configuration.batch_size
         first_forced = round(size * (1 - self.configuration.training.foreground_fraction))
-        patches = []
         for index in range(size):
             name, case, centre = self.sampler.draw(generator, foreground=index >= first_forced)
-            patches.append(self.sampler.read(name, case, centre, None, self.chain.source_size))
-        num_raters = [len(patch.labels) for patch in patches]
-        parts = [self._parts(patch, max(num_raters)) for patch in patches]
-        images, labels = zip(*parts, strict=True)
-        return {"data": np.stack(images), "seg": np.stack(labels), "num_raters": num_raters}
+            yield self._entries(self.sampler.read(name, case, centre, None, self.chain.source_size))
 
-    def _parts(
-        self, patch: Patch, num_maps: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int32]]:
-        """Image, and the raters' labels with those of the previous stage behind them.
-
-        Cases may have fewer raters than others of the batch: their first one fills up, and is
-        taken away again.
-        """
-        labels = patch.labels.astype(np.int32)
-        labels = labels[[index if index < len(labels) else 0 for index in range(num_maps)]]
+    def _entries(self, patch: Patch) -> Entries:
+        """A sample as batchgenerators has it."""
+        image, seg = patch.image, patch.labels.astype(np.int32)
         if self.chain.masked_channels:
-            outside = outside_mask(patch.image, labels.max(axis=0), self.chain.masked_channels)
-            labels[:, outside] = -1
-        if patch.previous is None:
-            return patch.image, labels
-        if patch.previous.dtype.kind == "f":  # probabilities replace the image
-            return patch.previous.astype(np.float32), labels
-        return patch.image, np.concatenate([labels, patch.previous.astype(np.int32)])
+            seg[:, outside_mask(image, seg, self.chain.masked_channels)] = -1
+        if patch.previous is not None and patch.previous.dtype.kind == "f":
+            image = patch.previous.astype(np.float32)  # probabilities replace the image
+        elif patch.previous is not None:
+            seg = np.concatenate([seg, patch.previous.astype(np.int32)])
+        return {"data": image[None].copy(), "seg": seg[None]}
 
 
 class Augment:
@@ -125,33 +116,35 @@ class Augment:
     """
 
     def __init__(self, configuration: Configuration, chain: TransformChain) -> None:
-        self.configuration = configuration
+        self.num_indices = configuration.labels.num_indices
+        stage = configuration.previous
+        self.has_masks = stage is not None and stage.kind != "probabilities"
         self.chain = chain
 
-    def __call__(self, **entries: Any) -> Entries:
-        """Makes image [b, c, *patch] float32 and labels [b, raters, *patch] of data and seg."""
-        if ERROR in entries:
-            return entries
-        generator, num_raters = entries.pop("generator"), entries.pop("num_raters")
-        done = self.chain(entries)
-        image = done["data"].astype(np.float32, copy=False)
-        seg = done["seg"].astype(np.int32)
-        num_maps = max(num_raters)
-        if seg.shape[1] > num_maps:
-            masks = np.stack([self._previous(generator, item[num_maps]) for item in seg])
-            image = np.concatenate([image, masks.astype(np.float32)], axis=1)
-        return {
-            "image": image,
-            "labels": np.ascontiguousarray(seg[:, :num_maps]),
-            "num_raters": num_raters,
-            "target_seed": int(generator.integers(2**63)),
-        }
+    def __call__(self, **batch: Any) -> Entries:
+        """Makes the image [b, c, *patch] float32 and the raters' labels, [r, *patch] each."""
+        if ERROR in batch:
+            return batch
+        generator = batch[GENERATOR]
+        images, raters = zip(
+            *(self._augment(generator, entries) for entries in batch[SAMPLES]), strict=True
+        )
+        return {IMAGE: np.stack(images), RATERS: raters, GENERATOR: generator}
 
-    def _previous(
-        self, generator: np.random.Generator, labels: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
-        masks = one_hot(labels, self.configuration.labels.num_indices)
-        return disturb(generator, masks, class_probability=self.chain.previous_class_probability)
+    def _augment(
+        self, generator: np.random.Generator, entries: Entries
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint16]]:
+        done = self.chain(entries)
+        image, seg = done["data"][0].astype(np.float32), done["seg"][0].astype(np.uint16)
+        if self.has_masks:
+            seg, previous = seg[:-1], seg[-1]
+            masks = disturb(
+                generator,
+                one_hot(previous, self.num_indices),
+                class_probability=self.chain.previous_class_probability,
+            )
+            image = np.concatenate([image, masks.astype(np.float32)])
+        return image, seg
 
 
 def seed_everything(seed: Seed) -> None:

@@ -17,7 +17,7 @@ def test_folded_slices_come_back():
 
 def test_a_voxel_is_outside_where_all_masked_channels_are_zero_and_nothing_is_labelled():
     image = np.array([[[0, 0, 0, 2.0]], [[0, 0, 1, 0]], [[5, 5, 5, 5]]], dtype=np.float32)
-    labels = np.array([[0, 1, 0, 0]])
+    labels = np.array([[[0, 0, 0, 0]], [[0, 1, 0, 0]]])  # of two raters
     assert outside_mask(image, labels, (0, 1)).tolist() == [[True, False, False, False]]
     assert outside_mask(image, labels, (0,)).tolist() == [[True, False, True, False]]
 

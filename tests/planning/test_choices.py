@@ -27,6 +27,29 @@ def test_parts_of_the_training_are_chosen_by_name(tmp_path):
     assert plan.request.schedule == "cosine"
 
 
+def test_what_was_asked_for_is_the_only_decision_about_it(tmp_path):
+    data = write_dataset(tmp_path / "Dataset001_Tiny")
+
+    def planned(**options) -> tuple[str, str]:
+        plan = pipeline.plan(
+            data,
+            tmp_path / "work",
+            configurations=["2d"],
+            planner="nnunet",
+            preprocess=False,
+            **options,
+        )
+        found = [
+            (item.value, item.reason) for item in plan.decisions if item.topic == "augmentation"
+        ]
+        ((value, reason),) = found
+        assert plan.configurations["2d"].training.augmentation == value
+        return value, reason
+
+    assert planned()[0] == "nnunet"
+    assert planned(augmentation="standard") == ("standard", "asked for")
+
+
 @pytest.mark.parametrize("part", ["loss", "augmentation", "schedule"])
 def test_unknown_parts_are_refused_before_the_data_are_read(tmp_path, capsys, part):
     code = command.main(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -73,7 +75,8 @@ def test_the_callers_random_numbers_are_left_alone(tmp_path, configuration):
     assert found == (np.random.random(), random.random())
 
 
-def test_processes_make_the_same_batches_in_the_same_order(tmp_path, configuration):
+def test_processes_make_the_same_batches_in_the_same_order(tmp_path, configuration, monkeypatch):
+    monkeypatch.setattr(logging.root, "handlers", [])
     configuration = with_nnunet(configuration)
     with source_of(tmp_path, configuration, 0) as source:
         expected = list(source(SEEDS))
@@ -84,6 +87,12 @@ def test_processes_make_the_same_batches_in_the_same_order(tmp_path, configurati
         assert same([next(early)], expected[:1])
         early.close()
         assert same(list(source(SEEDS[2:5])), expected[2:5])
+        # Signals to the training's group are not for them.
+        groups = [os.getpgid(child.pid) for child in multiprocessing.active_children()]
+        assert len(groups) == 2
+        assert os.getpgid(0) not in groups
+    assert not multiprocessing.active_children()
+    assert logging.root.handlers == []  # another one would repeat what we log
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -132,7 +141,7 @@ def test_labels_of_a_previous_stage_move_with_the_image(tmp_path, configuration)
     task = make_task(tmp_path, configuration)
     previous = StageStore(tmp_path / "previous")
     for name in CASES:
-        previous.write(name, task.store.read(name).labels, "")
+        previous.write(name, task.store.read(name).labels[:1], "")
     sampler = PatchSampler(task.store, task.train_cases, configuration, previous)
     exact = 0
     with batch_source(sampler, configuration, CPU, 0) as source:
@@ -168,12 +177,38 @@ def test_what_lies_outside_the_mask_is_zero_and_background(tmp_path, configurati
     sampler = PatchSampler(task.store, task.train_cases, configuration)
     chain = nnunet_chain(configuration)
     loader = PatchLoader(sampler, configuration, chain, ())
-    entries = loader._read(np.random.default_rng(0))
-    image, seg = entries["data"][:, 0], entries["seg"][:, 0]
-    assert ((seg == -1) == ((np.abs(image) <= 1e-3) & (seg <= 0))).all()
-    assert (seg == -1).any()
-    done = Augment(configuration, chain)(**entries, generator=np.random.default_rng(0))
-    assert done["labels"].min() == 0
+    samples = list(loader._read(np.random.default_rng(0)))
+    for sample in samples:
+        image, seg = sample["data"][0, 0], sample["seg"][0, 0]
+        assert ((seg == -1) == ((np.abs(image) <= 1e-3) & (seg <= 0))).all()
+        assert (seg == -1).any()
+    augment = Augment(configuration, chain)
+    done = augment(samples=samples, generator=np.random.default_rng(0))
+    assert all(raters.max() <= 2 for raters in done["raters"])
+
+
+def test_cases_may_have_different_numbers_of_raters(tmp_path, configuration):
+    configuration = with_nnunet(
+        replace(configuration, training=replace(configuration.training, target="random_rater"))
+    )
+    task = make_task(tmp_path, configuration)
+    sampler = PatchSampler(task.store, task.train_cases, configuration)
+    read = sampler.read
+
+    def two_raters_now_and_then(name, *given):
+        patch = read(name, *given)
+        if name == CASES[0]:
+            return patch
+        empty = np.zeros_like(patch.labels)
+        return replace(patch, labels=np.concatenate([patch.labels, empty]))
+
+    sampler.read = two_raters_now_and_then
+    seeds = [(7, 0, index) for index in range(10)]
+    with batch_source(sampler, configuration, CPU, 0) as source:
+        batches = list(source(seeds))
+        assert same(list(source(seeds)), batches)
+    empty = [not sample.any() for batch in batches for sample in batch.target]
+    assert 0 < sum(empty) < len(empty)
 
 
 ORPHANS = """

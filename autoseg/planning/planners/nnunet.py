@@ -39,11 +39,7 @@ def plan_nnunet(
     )
     names = _names([item.name for item in wanted])
     made = _plan(drafter, grid, names, decisions)
-    made = {
-        name: _augmented(_fitted(made[name], budget, request, decisions))
-        for name in names
-        if name in made
-    }
+    made = {name: _fitted(made[name], budget, request, decisions) for name in names if name in made}
     return Plan(
         dataset=dataset.name,
         planner="nnunet",
