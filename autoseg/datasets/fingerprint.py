@@ -14,9 +14,13 @@ from autoseg.errors import DatasetError
 from autoseg.parallel import map_unordered
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
+from autoseg.schema.orientation import turn
 from autoseg.schema.plan import IntensityStatistics
 
 logger = logging.getLogger(__name__)
+
+ODD_SPACING = 10.0
+"""How much finer or coarser than in most cases a spacing may be."""
 
 
 def make_fingerprint(
@@ -141,9 +145,36 @@ def _oddities(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
             f"{dataset.root}: the cases have different orientations ({', '.join(orientations)}); "
             "the planner 'auto' turns all of them to LPS."
         )
+    notes += _odd_spacings(dataset, records)
     if len({record.dimensions for record in records.values()}) > 1:
         notes.append(f"{dataset.root}: 2D and 3D images are mixed.")
     return notes
+
+
+def _odd_spacings(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
+    """Cases whose spacing is so far from that of most that it is hardly in millimetres."""
+    if not records:
+        return []
+    turned = {
+        name: [record.spacing_mm[axis] for axis in _lps_order(record)]
+        for name, record in records.items()
+    }
+    median = np.median(list(turned.values()), axis=0)
+    files = {case.identifier: case.images[0] for case in dataset.cases}
+    return [
+        f"{files[name]}: its spacing is {_listed(spacing)} mm (along up, back, left), that of most "
+        f"cases about {_listed(median)}. Is it in millimetres?"
+        for name, spacing in turned.items()
+        if (np.maximum(spacing / median, median / spacing) > ODD_SPACING).any()
+    ]
+
+
+def _lps_order(record: CaseRecord) -> tuple[int, int, int]:
+    return turn(record.orientation, "LPS")[0] if record.dimensions == 3 else (0, 1, 2)
+
+
+def _listed(values: Iterable[float]) -> str:
+    return " × ".join(f"{value:.3g}" for value in values)
 
 
 def _intensities(

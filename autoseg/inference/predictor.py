@@ -199,9 +199,9 @@ class Predictor:
         """The image as each configuration wants it, by `store_key`."""
         prediction_memory.check_image(name, geometry, len(image), self.options.memory_bytes)
         self._say_orientation(geometry)
-        first = next(iter(self._configurations.values()))
-        for odd in implausible(image, geometry, first):
-            logger.warning("%s: %s", name, odd)
+        odd = [implausible(image, geometry, item) for item in self._configurations.values()]
+        for text in dict.fromkeys(text for texts in odd for text in texts):
+            logger.warning("%s: %s", name, text)
         return {
             key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()

@@ -320,6 +320,16 @@ def test_black_frames_and_channels_are_warned_of_and_not_refused(tmp_path, caplo
     assert not [note for note in fingerprint.warnings if "duplicate" in note]
 
 
+def test_a_case_in_another_unit_is_warned_of(tmp_path):
+    root = write_dataset(tmp_path / "Dataset001_Tiny")
+    for name in (IMAGE, LABEL):
+        edit_image(name, header(Spacing=(0.001, 0.001, 0.0015)))(root)
+    fingerprint = make_fingerprint(survey_dataset(root)[0], workers=1)
+    (told,) = [note for note in fingerprint.warnings if "millimetres" in note]
+    assert "case_01_0000.nii.gz: its spacing is 0.0015 × 0.001 × 0.001 mm" in told
+    assert "most cases about 1.5 × 1 × 1" in told
+
+
 def test_a_frame_that_is_there_twice_in_one_patient_is_warned_of(tmp_path):
     root = write_dataset(tmp_path / "Dataset001_Tiny")
     for old, new in (("case_00", "patient01_frame01"), ("case_01", "patient01_frame02")):

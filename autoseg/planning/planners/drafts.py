@@ -124,9 +124,15 @@ class Drafter:
             num_slices=num_slices,
             slice_axis=slice_axis or 0,
             slice_distance_mm=None if num_slices == 1 else grid.spacing[slice_axis or 0],
+            seen_spacing_mm=self._seen_spacing_mm(),
         )
         memory_bytes = training_memory_bytes(configuration, self.device)
         return replace(configuration, memory_bytes=memory_bytes)
+
+    def _seen_spacing_mm(self) -> tuple[tuple[float, float], ...]:
+        """Smallest and largest spacing of the cases, per axis of the transposed image."""
+        by_axis = [[case[axis] for case in self.measures.spacings] for axis in self.transpose]
+        return tuple((min(steps), max(steps)) for steps in by_axis)
 
     def _training(self, family: Family, axes: Sequence[int]) -> TrainingPlan:
         """nnU-Net's training with what the data, the recipe and the architecture change."""
