@@ -59,11 +59,9 @@ class Examination:
         foreground: Per channel; empty where the case has no foreground.
         errors: Faults, each with its file.
         warnings: Oddities, each with its file.
-        is_constant: All voxels have one value.
     """
 
     record: CaseRecord | None = None
-    is_constant: bool = False
     foreground: list[Foreground] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -90,7 +88,6 @@ class Examine:
             return found
         encoded = [item for item in maps if item is not None]
         image = np.concatenate([array for _, array, _ in images])
-        found.is_constant = bool(image.min() == image.max())
         labels = majority(encoded, self.labels) if encoded else None
         if labels is not None:
             _measure(found, image, labels, images[0][2], self.labels)
@@ -177,7 +174,6 @@ def _measure(
     box = nonzero_box(image)
     inside = np.ascontiguousarray(image[(slice(None), *slices(box))])
     cropped = np.ascontiguousarray(labels[slices(box)])
-    digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
     found.record = CaseRecord(
         shape=geometry.shape,
         shape_after_crop=cropped.shape,
@@ -185,13 +181,20 @@ def _measure(
         dimensions=geometry.dimensions,
         orientation=geometry.orientation(),
         labels=_label_records(cropped, geometry, scheme),
-        digest=digest,
+        digest=_digest(image),
     )
     is_foreground = cropped > 0
     if scheme.ignore_index is not None:
         is_foreground &= cropped != scheme.ignore_index
     if is_foreground.any():
         found.foreground = [_foreground(channel[is_foreground]) for channel in inside]
+
+
+def _digest(image: Array) -> str:
+    """Hash of the voxels; nothing where all have one value, as those of many images have."""
+    if (image == image.flat[0]).all():
+        return ""
+    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
 
 
 def _foreground(values: Array) -> Foreground:
