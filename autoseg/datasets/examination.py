@@ -20,7 +20,7 @@ from autoseg.images.files import (
     voxel_volume_ml,
 )
 from autoseg.preprocessing.crop import nonzero_box, slices
-from autoseg.preprocessing.raters import majority
+from autoseg.preprocessing.raters import encode_labels, majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
 from autoseg.schema.geometry import Geometry
@@ -127,32 +127,10 @@ class Examine:
             return None
         if images:
             found.errors.extend(_geometry_faults(path, geometry, *images[0][::2]))
-        if array.shape[0] != 1:
-            found.errors.append(f"{path}: a label map has one channel, this has {array.shape[0]}.")
-            return None
-        if array.dtype.kind == "f":
-            if not np.isfinite(array).all():
-                found.errors.append(f"{path}: holds NaN or infinity; labels are integers.")
-                return None
-            rounded = np.rint(array)
-            odd = array[rounded != array]
-            if odd.size:
-                found.errors.append(
-                    f"{path}: holds the value {float(odd.flat[0]):.9g}; labels are integers. "
-                    "Export the label map without interpolation."
-                )
-                return None
-            array = rounded.astype(np.int64)
         try:
-            return self.labels.encode(array[0])
-        except ValueError:
-            values = np.unique(array)
-            unknown = [int(value) for value in values if value not in self.labels.known_values]
-            known = ", ".join(map(str, self.labels.known_values[:12]))
-            found.errors.append(
-                f"{path}: unknown label value {', '.join(map(str, unknown[:5]))}; dataset.json "
-                f"knows {known}. Add it there or correct the file."
-            )
+            return encode_labels(array, path, self.labels)
+        except ImageError as error:
+            found.errors.append(str(error))
             return None
 
 
