@@ -20,7 +20,7 @@ from autoseg.images.files import (
     voxel_volume_ml,
 )
 from autoseg.preprocessing.crop import nonzero_box, slices
-from autoseg.preprocessing.raters import majority
+from autoseg.preprocessing.raters import encode_labels, majority
 from autoseg.schema.dataset import Case
 from autoseg.schema.fingerprint import CaseRecord, LabelRecord
 from autoseg.schema.geometry import Geometry
@@ -59,11 +59,9 @@ class Examination:
         foreground: Per channel; empty where the case has no foreground.
         errors: Faults, each with its file.
         warnings: Oddities, each with its file.
-        is_constant: All voxels have one value.
     """
 
     record: CaseRecord | None = None
-    is_constant: bool = False
     foreground: list[Foreground] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -90,7 +88,6 @@ class Examine:
             return found
         encoded = [item for item in maps if item is not None]
         image = np.concatenate([array for _, array, _ in images])
-        found.is_constant = bool(image.min() == image.max())
         labels = majority(encoded, self.labels) if encoded else None
         if labels is not None:
             _measure(found, image, labels, images[0][2], self.labels)
@@ -130,32 +127,10 @@ class Examine:
             return None
         if images:
             found.errors.extend(_geometry_faults(path, geometry, *images[0][::2]))
-        if array.shape[0] != 1:
-            found.errors.append(f"{path}: a label map has one channel, this has {array.shape[0]}.")
-            return None
-        if array.dtype.kind == "f":
-            if not np.isfinite(array).all():
-                found.errors.append(f"{path}: holds NaN or infinity; labels are integers.")
-                return None
-            rounded = np.rint(array)
-            odd = array[rounded != array]
-            if odd.size:
-                found.errors.append(
-                    f"{path}: holds the value {float(odd.flat[0]):.9g}; labels are integers. "
-                    "Export the label map without interpolation."
-                )
-                return None
-            array = rounded.astype(np.int64)
         try:
-            return self.labels.encode(array[0])
-        except ValueError:
-            values = np.unique(array)
-            unknown = [int(value) for value in values if value not in self.labels.known_values]
-            known = ", ".join(map(str, self.labels.known_values[:12]))
-            found.errors.append(
-                f"{path}: unknown label value {', '.join(map(str, unknown[:5]))}; dataset.json "
-                f"knows {known}. Add it there or correct the file."
-            )
+            return encode_labels(array, path, self.labels)
+        except ImageError as error:
+            found.errors.append(str(error))
             return None
 
 
@@ -177,7 +152,6 @@ def _measure(
     box = nonzero_box(image)
     inside = np.ascontiguousarray(image[(slice(None), *slices(box))])
     cropped = np.ascontiguousarray(labels[slices(box)])
-    digest = hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
     found.record = CaseRecord(
         shape=geometry.shape,
         shape_after_crop=cropped.shape,
@@ -185,13 +159,20 @@ def _measure(
         dimensions=geometry.dimensions,
         orientation=geometry.orientation(),
         labels=_label_records(cropped, geometry, scheme),
-        digest=digest,
+        digest=_digest(image),
     )
     is_foreground = cropped > 0
     if scheme.ignore_index is not None:
         is_foreground &= cropped != scheme.ignore_index
     if is_foreground.any():
         found.foreground = [_foreground(channel[is_foreground]) for channel in inside]
+
+
+def _digest(image: Array) -> str:
+    """Hash of the voxels; nothing where all have one value, as those of many images have."""
+    if (image == image.flat[0]).all():
+        return ""
+    return hashlib.blake2b(np.ascontiguousarray(image).tobytes(), digest_size=16).hexdigest()
 
 
 def _foreground(values: Array) -> Foreground:

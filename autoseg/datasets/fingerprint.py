@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from autoseg.datasets.duplicates import find_duplicates
 from autoseg.datasets.examination import Examination, Examine, Foreground
 from autoseg.datasets.groups import find_groups
 from autoseg.errors import DatasetError
 from autoseg.parallel import map_unordered
 from autoseg.schema.dataset import Case, Dataset
 from autoseg.schema.fingerprint import CaseRecord, Fingerprint
+from autoseg.schema.orientation import turn
 from autoseg.schema.plan import IntensityStatistics
 
 logger = logging.getLogger(__name__)
+
+ODD_SPACING = 10.0
+"""How much finer or coarser than in most cases a spacing may be."""
 
 
 def make_fingerprint(
@@ -25,6 +30,7 @@ def make_fingerprint(
     workers: int,
     errors: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    groups: Mapping[str, Hashable] | None = None,
 ) -> Fingerprint:
     """Checks and measures all cases.
 
@@ -33,6 +39,8 @@ def make_fingerprint(
         workers: Processes.
         errors: Faults that are known already; they are reported together with the new ones.
         warnings: Likewise.
+        groups: Case → what it shares with those that no fold parts it from; None finds patients
+            in the names.
 
     Raises:
         DatasetError: All faults of all cases.
@@ -51,11 +59,13 @@ def make_fingerprint(
         *errors,
         *(fault for examined in ordered.values() for fault in examined.errors),
     ]
-    duplicates, repeated = _duplicates(dataset.cases, ordered)
-    faults += duplicates
     records = {
         name: examined.record for name, examined in ordered.items() if examined.record is not None
     }
+    if groups is None:
+        groups = find_groups(list(ordered)).groups
+    duplicates, repeated = find_duplicates(dataset.cases, records, groups)
+    faults += duplicates
     if not faults and not any(record.labels for record in records.values()):
         faults.append(f"{dataset.root}: no case has any foreground; there is nothing to learn.")
     if faults:
@@ -99,32 +109,6 @@ def _file_size(case: Case) -> int:
     return sum(path.stat().st_size for path in case.images if path.exists())
 
 
-def _duplicates(
-    cases: Sequence[Case], found: dict[str, Examination]
-) -> tuple[list[str], list[str]]:
-    """Faults and notes of images that are there twice.
-
-    The same image in two patients would be learnt from and validated on; within one it is only
-    odd. Images of one value (black frames) tell nothing and are no duplicates.
-    """
-    groups = find_groups([case.identifier for case in cases], pattern=None, table=None).groups
-    first: dict[str, Case] = {}
-    faults, notes = [], []
-    for case in cases:
-        record = found[case.identifier].record
-        if record is None or found[case.identifier].is_constant:
-            continue
-        other = first.setdefault(record.digest, case)
-        if other is case:
-            continue
-        told = f"{case.images[0]}: duplicate case: the same voxels as {other.images[0].name}."
-        if groups[case.identifier] == groups[other.identifier]:
-            notes.append(told)
-        else:
-            faults.append(f"{told} Remove one, or folds would train on what they validate on.")
-    return faults, notes
-
-
 def _oddities(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
     notes = []
     for item in dataset.labels.classes:
@@ -141,9 +125,36 @@ def _oddities(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
             f"{dataset.root}: the cases have different orientations ({', '.join(orientations)}); "
             "the planner 'auto' turns all of them to LPS."
         )
+    notes += _odd_spacings(dataset, records)
     if len({record.dimensions for record in records.values()}) > 1:
         notes.append(f"{dataset.root}: 2D and 3D images are mixed.")
     return notes
+
+
+def _odd_spacings(dataset: Dataset, records: dict[str, CaseRecord]) -> list[str]:
+    """Cases whose spacing is so far from that of most that it is hardly in millimetres."""
+    if not records:
+        return []
+    turned = {
+        name: [record.spacing_mm[axis] for axis in _lps_order(record)]
+        for name, record in records.items()
+    }
+    median = np.median(list(turned.values()), axis=0)
+    files = {case.identifier: case.images[0] for case in dataset.cases}
+    return [
+        f"{files[name]}: its spacing is {_listed(spacing)} mm (along up, back, left), that of most "
+        f"cases about {_listed(median)}. Is it in millimetres?"
+        for name, spacing in turned.items()
+        if (np.maximum(spacing / median, median / spacing) > ODD_SPACING).any()
+    ]
+
+
+def _lps_order(record: CaseRecord) -> tuple[int, int, int]:
+    return turn(record.orientation, "LPS")[0] if record.dimensions == 3 else (0, 1, 2)
+
+
+def _listed(values: Iterable[float]) -> str:
+    return " × ".join(f"{value:.3g}" for value in values)
 
 
 def _intensities(

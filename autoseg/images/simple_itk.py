@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from autoseg.errors import ImageError
 from autoseg.images.faults import image_faults
-from autoseg.schema.geometry import Geometry
+from autoseg.schema.geometry import Geometry, geometry_differences
 from autoseg.schema.triple import triple
 
 Array = npt.NDArray[np.generic]
@@ -34,12 +34,14 @@ def from_sitk(images: Sequence[sitk.Image]) -> tuple[npt.NDArray[np.float32], Ge
         [c, z, y, x] float32 and the geometry of the first image.
 
     Raises:
-        ImageError: The channels differ in shape, or one cannot be used.
+        ImageError: The channels lie on different grids, or one cannot be used.
     """
     read = [_to_array(image, Path("image")) for image in images]
     faults = [fault for image in read for fault in image_faults(*image, Path("image"))]
-    if len({array.shape[1:] for array, _ in read}) > 1:
-        faults.append("image: the channels differ in shape.")
+    for channel, (_, geometry) in enumerate(read[1:], start=1):
+        if differences := geometry_differences(read[0][1], geometry):
+            told = "; ".join(differences)
+            faults.append(f"image: the channels 0 and {channel} differ: {told}. Resample one.")
     if faults:
         raise ImageError("\n".join(faults))
     arrays = [array.astype(np.float32, copy=False) for array, _ in read]

@@ -8,8 +8,11 @@ import numpy.typing as npt
 from autoseg.schema.geometry import Geometry
 from autoseg.schema.plan import Configuration
 
-FACTOR = 8.0
-"""Spacings that are so many times finer or coarser than the plan's are hardly millimetres."""
+FACTOR = 4.0
+"""How much finer or coarser than all training images an image may be."""
+FACTOR_OF_TARGET = 16.0
+"""How much finer or coarser than the target where the training images are not known: a model of
+6 mm has learnt from images of less than 1 mm."""
 NARROW = 0.02
 """Share of the training intensities' range below which an image's range is another unit."""
 
@@ -28,18 +31,27 @@ def implausible(
 
 
 def _spacings(geometry: Geometry, configuration: Configuration) -> list[str]:
-    if geometry.dimensions == 2:
-        return []
-    wanted = [step for step in configuration.spacing_mm if step is not None]
-    have = geometry.spacing_mm
-    if min(wanted) / FACTOR <= min(have) and max(have) <= max(wanted) * FACTOR:
-        return []
-    listed = " × ".join(f"{step:.3g}" for step in have)
-    planned = " × ".join(f"{step:.3g}" for step in wanted)
-    return [
-        f"voxels of {listed} mm, where the model works at {planned} mm. Is the spacing in "
-        "millimetres?"
-    ]
+    """Axes along which slices are not resampled do not count."""
+    turned = (0, 1, 2)
+    if configuration.orientation is not None:
+        turned, _ = geometry.turn_to(configuration.orientation)
+    known, factor = _known_mm(configuration)
+    whose = "the training images have" if factor == FACTOR else "the model works at"
+    found = []
+    for axis, target in enumerate(configuration.spacing_mm):
+        own = turned[configuration.transpose[axis]]
+        have, (low, high) = geometry.spacing_mm[own], known[axis]
+        if target is not None and not low / factor <= have <= high * factor:
+            seen = f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}"
+            found.append(f"{have:.3g} mm along {'zyx'[own]} ({whose} {seen})")
+    return [f"its spacing is {', '.join(found)}. Is it in millimetres?"] if found else []
+
+
+def _known_mm(configuration: Configuration) -> tuple[list[tuple[float, float]], float]:
+    """Smallest and largest spacing that is known per axis, and how far from it is far."""
+    if configuration.seen_spacing_mm:
+        return list(configuration.seen_spacing_mm), FACTOR
+    return [(step or 0.0, step or 0.0) for step in configuration.spacing_mm], FACTOR_OF_TARGET
 
 
 def _intensities(image: npt.NDArray[np.float32], configuration: Configuration) -> list[str]:

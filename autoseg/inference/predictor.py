@@ -16,7 +16,8 @@ import torch
 
 from autoseg.checkpoint import Checkpoint
 from autoseg.costs import prediction_memory
-from autoseg.errors import UsageError
+from autoseg.errors import ImageError, UsageError
+from autoseg.images.faults import image_faults
 from autoseg.images.files import from_sitk, read_case, to_sitk, write_labels
 from autoseg.inference.models import Model, find_models, load_models
 from autoseg.inference.network import LoadedNetwork, Options, load_network
@@ -154,7 +155,7 @@ class Predictor:
             array, geometry = read_case(
                 tuple(files), num_channels=self.num_channels, warn=logger.warning
             )
-        return self.predict_array(array, geometry, probabilities=probabilities)
+        return self._predict_read(array, geometry, probabilities)
 
     def predict_array(
         self, image: Floats, geometry: Geometry, *, probabilities: bool = False
@@ -165,7 +166,18 @@ class Predictor:
             image: [c, z, y, x] float32.
             geometry: Its geometry.
             probabilities: Return them too.
+
+        Raises:
+            ImageError: It cannot be used, or the number of channels is not the model's.
         """
+        faults = image_faults(image, geometry, Path("image"))
+        if image.shape[1:] != geometry.shape:
+            faults.append(f"image: shape {image.shape[1:]}, its geometry has {geometry.shape}.")
+        if faults:
+            raise ImageError("\n".join(faults))
+        return self._predict_read(image, geometry, probabilities)
+
+    def _predict_read(self, image: Floats, geometry: Geometry, probabilities: bool) -> Prediction:
         target = None
         if probabilities:
             target = np.zeros((self.labels.num_outputs, *geometry.shape), dtype=np.float32)
@@ -199,9 +211,9 @@ class Predictor:
         """The image as each configuration wants it, by `store_key`."""
         prediction_memory.check_image(name, geometry, len(image), self.options.memory_bytes)
         self._say_orientation(geometry)
-        first = next(iter(self._configurations.values()))
-        for odd in implausible(image, geometry, first):
-            logger.warning("%s: %s", name, odd)
+        odd = [implausible(image, geometry, item) for item in self._configurations.values()]
+        for text in dict.fromkeys(text for texts in odd for text in texts):
+            logger.warning("%s: %s", name, text)
         return {
             key: preprocess_array(image, geometry, configuration, name=name)
             for key, configuration in self._configurations.items()

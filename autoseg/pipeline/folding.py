@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -77,6 +77,24 @@ def fold_faults(workspace: Workspace, dataset: Dataset, request: FoldRequest) ->
     except InputError as error:
         return str(error).splitlines()
     return []
+
+
+def inseparable(
+    workspace: Workspace, dataset: Dataset, request: FoldRequest
+) -> dict[str, Hashable]:
+    """Case → what it shares with those cases that no fold parts it from.
+
+    Nothing where the folds have faults, see `fold_faults`.
+    """
+    try:
+        verdict = _judge(workspace, dataset, request)
+    except InputError:
+        return {}
+    if verdict.grouping is not None:
+        return dict(verdict.grouping.groups)
+    names = [case.identifier for case in dataset.cases]
+    validated = [set(fold.val) for fold in verdict.folds or ()]
+    return {name: tuple(name in fold for fold in validated) for name in names}
 
 
 def keeps_folds(workspace: Workspace, request: FoldRequest) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
 from autoseg import planned
+from autoseg.datasets.duplicates import find_duplicates
 from autoseg.datasets.fingerprint import make_fingerprint, signature
 from autoseg.datasets.folder import read_dataset, survey_dataset
 from autoseg.datasets.recipes import apply_recipe, load_recipe
@@ -17,7 +18,14 @@ from autoseg.errors import DatasetError, InputError, UsageError
 from autoseg.images.files import read_image
 from autoseg.parallel import default_workers
 from autoseg.pipeline.fold_request import request_folds
-from autoseg.pipeline.folding import FoldChoice, find_folds, fold_faults, keeps_folds, save_folds
+from autoseg.pipeline.folding import (
+    FoldChoice,
+    find_folds,
+    fold_faults,
+    inseparable,
+    keeps_folds,
+    save_folds,
+)
 from autoseg.planned import load_dataset, load_plan
 from autoseg.planning.budget import make_budget, measuring_budget
 from autoseg.planning.choices import check_names, planner_request, with_choices, with_recipe
@@ -96,7 +104,8 @@ def _plan(root: Path, workspace: Workspace, request: PlanRequest, workers: int) 
     check_workspace(workspace, dataset)
     fold_request = request_folds(wishes)
     errors += fold_faults(workspace, dataset, fold_request)
-    fingerprint = measured_fingerprint(workspace, dataset, workers, errors, warnings)
+    groups = inseparable(workspace, dataset, fold_request)
+    fingerprint = measured_fingerprint(workspace, dataset, workers, errors, warnings, groups)
     folds = find_folds(workspace, dataset, fingerprint, fold_request)
     budget = measuring_budget(
         request.device, request.memory, request.time_budget, dataset, fingerprint
@@ -178,6 +187,7 @@ def measured_fingerprint(
     workers: int,
     errors: Sequence[str],
     warnings: Sequence[str],
+    groups: Mapping[str, Hashable],
 ) -> Fingerprint:
     """The fingerprint; an earlier one is taken where no file has changed since."""
     if workspace.fingerprint.is_file() and not errors:
@@ -187,10 +197,14 @@ def measured_fingerprint(
             earlier = None
         if earlier is not None and earlier.signature == signature(dataset):
             logger.info("The data set has not changed since its fingerprint was made.")
+            if duplicates := find_duplicates(dataset.cases, earlier.cases, groups)[0]:
+                raise DatasetError(duplicates)
             for note in earlier.warnings:
                 logger.warning(note)
             return earlier
-    return make_fingerprint(dataset, workers=workers, errors=errors, warnings=warnings)
+    return make_fingerprint(
+        dataset, workers=workers, errors=errors, warnings=warnings, groups=groups
+    )
 
 
 def save_all(

@@ -14,6 +14,9 @@ from autoseg.schema.dataset import Case
 from autoseg.schema.labels import LabelScheme
 
 Labels = npt.NDArray[np.integer]
+ROUNDING = 1e-4
+"""How far a label in a file of floating point numbers may be from an integer."""
+MAX_LISTED = 12
 
 
 def read_raters(case: Case, scheme: LabelScheme) -> Labels:
@@ -25,7 +28,7 @@ def read_raters(case: Case, scheme: LabelScheme) -> Labels:
     Raises:
         ImageError: A label value is unknown, or the raters' maps differ in shape.
     """
-    maps = [_encode(path, scheme) for path in case.annotations]
+    maps = [encode_labels(read_label_map(path)[0], path, scheme) for path in case.annotations]
     if len({item.shape for item in maps}) > 1:
         raise ImageError(f"Case '{case.identifier}': the raters' label maps differ in shape.")
     return np.stack(maps)
@@ -65,16 +68,39 @@ def majority(raters: Sequence[Labels] | Labels, scheme: LabelScheme) -> Labels:
     return result
 
 
-def _encode(path: Path, scheme: LabelScheme) -> Labels:
-    array, _ = read_label_map(path)
+def encode_labels(array: npt.NDArray[np.generic], path: Path, scheme: LabelScheme) -> Labels:
+    """A label map as it was read, [1, z, y, x], as indices [z, y, x].
+
+    Values may be off by what rounding makes of labels that a file scales, not by more.
+
+    Raises:
+        ImageError: It has several channels, or values that are no labels of the data set.
+    """
     if array.shape[0] != 1:
-        raise ImageError(f"{path}: a label map has one channel, this file has {array.shape[0]}.")
+        raise ImageError(f"{path}: a label map has one channel, this has {array.shape[0]}.")
+    raw = array[0] if array.dtype.kind in "iub" else _whole(array[0], path)
     try:
-        rounded = array[0] if array.dtype.kind in "iub" else np.rint(array[0]).astype(np.int64)
-        return scheme.encode(rounded)
-    except ValueError as error:
-        known = ", ".join(map(str, scheme.known_values[:12]))
+        return scheme.encode(raw)
+    except ValueError:
+        unknown = [int(value) for value in np.unique(raw) if value not in scheme.known_values]
+        known = ", ".join(map(str, scheme.known_values[:MAX_LISTED]))
         raise ImageError(
-            f"{path}: holds the label value {error}; dataset.json knows {known}. "
-            "Add it to dataset.json or correct the file."
+            f"{path}: unknown label value {', '.join(map(str, unknown[:5]))}; dataset.json "
+            f"knows {known}. Add it there or correct the file."
         ) from None
+
+
+def _whole(values: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.int64]:
+    if values.dtype.kind != "f":
+        raise ImageError(f"{path}: holds {values.dtype} values; labels are integers.")
+    if not np.isfinite(values).all():
+        raise ImageError(f"{path}: holds NaN or infinity; labels are integers.")
+    rounded = np.rint(values)
+    odd = values[np.abs(values - rounded) > ROUNDING]
+    if odd.size:
+        raise ImageError(
+            f"{path}: holds the value {float(odd.flat[0]):.9g}; labels are integers. "
+            "Export the label map without interpolation."
+        )
+    whole: npt.NDArray[np.int64] = rounded.astype(np.int64)
+    return whole

@@ -40,7 +40,8 @@ class CaseRecord:
         dimensions: 2 for a 2D image, else 3.
         orientation: Where x, y and z point to, for example LPS.
         labels: Raw value (as text) → measurements; absent labels are left out.
-        digest: Hash of the voxels, to find cases that are there twice.
+        digest: Hash of the voxels, to find cases that are there twice; empty for an image of one
+            value.
     """
 
     shape: tuple[int, int, int]

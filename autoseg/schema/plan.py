@@ -217,6 +217,8 @@ class Configuration:
         previous: Predictions of other configurations that the network gets, or None.
         tile_sums: Number format of the sums of overlapping tiles and of what is made of them;
             nnU-Net, whose models are read with it, rounds to float16.
+        seen_spacing_mm: Smallest and largest spacing of the training images per axis of the
+            transposed image, or nothing where they are not known.
     """
 
     name: str
@@ -239,6 +241,7 @@ class Configuration:
     slice_distance_mm: float | None = None
     previous: PreviousStage | None = None
     tile_sums: Literal["float32", "float16"] = "float32"
+    seen_spacing_mm: tuple[tuple[float, float], ...] = ()
 
     def faults(self) -> list[str]:
         """What is wrong with the configuration, in words."""

@@ -320,19 +320,11 @@ def test_black_frames_and_channels_are_warned_of_and_not_refused(tmp_path, caplo
     assert not [note for note in fingerprint.warnings if "duplicate" in note]
 
 
-def test_a_frame_that_is_there_twice_in_one_patient_is_warned_of(tmp_path):
+def test_a_case_in_another_unit_is_warned_of(tmp_path):
     root = write_dataset(tmp_path / "Dataset001_Tiny")
-    for old, new in (("case_00", "patient01_frame01"), ("case_01", "patient01_frame02")):
-        for folder, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
-            (root / folder / f"{old}{ending}").rename(root / folder / f"{new}{ending}")
-    for number in (2, 3, 4, 5):
-        for folder, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
-            path = root / folder / f"case_0{number}{ending}"
-            path.rename(root / folder / f"patient0{number}_frame01{ending}")
-    shutil.copy(
-        root / "imagesTr/patient01_frame01_0000.nii.gz",
-        root / "imagesTr/patient01_frame02_0000.nii.gz",
-    )
-    dataset, _, errors = survey_dataset(root)
-    fingerprint = make_fingerprint(dataset, workers=1, errors=errors, warnings=())
-    assert any("duplicate case: the same voxels" in note for note in fingerprint.warnings)
+    for name in (IMAGE, LABEL):
+        edit_image(name, header(Spacing=(0.001, 0.001, 0.0015)))(root)
+    fingerprint = make_fingerprint(survey_dataset(root)[0], workers=1)
+    (told,) = [note for note in fingerprint.warnings if "millimetres" in note]
+    assert "case_01_0000.nii.gz: its spacing is 0.0015 × 0.001 × 0.001 mm" in told
+    assert "most cases about 1.5 × 1 × 1" in told

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -26,19 +27,59 @@ def ct(configuration):
     return replace(configuration, channels=(channel,), spacing_mm=(2.0, 1.0, 1.0))
 
 
+def said(configuration, spacing_mm, **changes) -> str:
+    """What is said of an image's spacing (z, y, x)."""
+    image = np.linspace(-1000, 1000, 4 * 5 * 6, dtype=np.float32).reshape(1, 4, 5, 6)
+    geometry = replace(make_geometry((4, 5, 6)), spacing_mm=spacing_mm, **changes)
+    texts = implausible(image, geometry, configuration)
+    return "".join(text for text in texts if "millimetres" in text)
+
+
 @pytest.mark.parametrize(
-    ("spacing_mm", "is_odd"),
+    ("spacing_mm", "axes"),
     [
-        ((2.0, 1.0, 1.0), False),
-        ((7.0, 0.5, 0.5), False),
-        ((0.002, 0.001, 0.001), True),  # metres
-        ((40.0, 40.0, 40.0), True),
+        ((2.0, 1.0, 1.0), ""),
+        ((7.0, 0.2, 3.9), ""),
+        ((21.0, 1.0, 1.0), "z"),
+        ((2.0, 0.1, 1.0), "y"),
+        ((0.002, 0.001, 0.001), "zyx"),  # metres
+        ((0.2, 0.1, 0.1), "zyx"),  # centimetres
+        ((40.0, 40.0, 40.0), "zyx"),
     ],
 )
-def test_spacings_that_are_hardly_millimetres_are_said(ct, spacing_mm, is_odd):
-    image = np.linspace(-1000, 1000, 4 * 5 * 6, dtype=np.float32).reshape(1, 4, 5, 6)
-    geometry = replace(make_geometry((4, 5, 6)), spacing_mm=spacing_mm)
-    assert any("millimetres" in text for text in implausible(image, geometry, ct)) == is_odd
+def test_spacings_far_outside_those_of_the_training_images_are_said(ct, spacing_mm, axes):
+    seen = replace(ct, seen_spacing_mm=((1.0, 5.0), (0.5, 1.0), (0.5, 1.0)))
+    text = said(seen, spacing_mm)
+    assert "".join(re.findall(r"mm along ([xyz]) \(the training images have", text)) == axes
+
+
+def test_spacings_are_those_of_the_axes_as_the_network_sees_them(ct):
+    # Slices of 5 mm are the first axis of the transposed image, y of the turned one.
+    seen = replace(
+        ct,
+        orientation="LPS",
+        transpose=(1, 0, 2),
+        seen_spacing_mm=((5.0, 5.0), (0.5, 0.5), (0.5, 0.5)),
+    )
+    assert said(seen, (0.5, 5.0, 0.5)) == ""
+    assert said(seen, (5.0, 0.5, 0.5)).count("mm along") == 2
+    # x of this image points backwards, so that it is y of a turned one.
+    direction = (0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0)
+    assert said(seen, (0.5, 0.5, 5.0), direction=direction) == ""
+
+
+def test_slices_that_are_not_resampled_may_have_any_distance(ct):
+    flat = replace(ct, spacing_mm=(None, 1.0, 1.0), seen_spacing_mm=((1.0, 1.0),) * 3)
+    assert said(flat, (30.0, 1.0, 1.0)) == ""
+    assert said(flat, (0.03, 0.001, 0.001)).count("mm along") == 2
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "number"), [((0.7, 0.4, 0.4), 0), ((0.002, 0.001, 0.001), 3), ((100.0,) * 3, 3)]
+)
+def test_without_the_training_images_the_target_tells_units_apart(ct, spacing_mm, number):
+    coarse = replace(ct, spacing_mm=(6.0, 6.0, 6.0))
+    assert said(coarse, spacing_mm).count("(the model works at 6)") == number
 
 
 @pytest.mark.parametrize(

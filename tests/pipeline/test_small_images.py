@@ -11,7 +11,9 @@ from dataset_conversion import DatasetWriter
 
 
 @pytest.mark.parametrize(("shape", "ending"), [((7, 7), ".png"), ((3, 5, 6), ".nii.gz")])
-def test_images_under_eight_voxels_are_trained_on(tmp_path, shape, ending):
+def test_images_under_eight_voxels_are_trained_on_with_a_black_one_among_them(
+    tmp_path, shape, ending
+):
     writer = DatasetWriter(
         tmp_path / "Dataset001_Small",
         channel_names=["MRI"],
@@ -21,9 +23,9 @@ def test_images_under_eight_voxels_are_trained_on(tmp_path, shape, ending):
     rng = np.random.default_rng(0)
     for index in range(4):
         labels = np.zeros(shape, np.uint8)
-        labels[..., 1:4, 2:5] = 1
-        image = (rng.uniform(50, 60, shape) + 40 * labels).astype(np.uint8)
-        writer.add(f"c{index}", [image], labels)
+        labels[..., 1:4, 2:5] = index > 0
+        image = (rng.uniform(50, 60, shape) + 40 * labels) * (index > 0)
+        writer.add(f"c{index}", [image.astype(np.uint8)], labels)
     writer.finish()
     workspace = tmp_path / "ws"
     name = "2d" if len(shape) == 2 else "3d_fullres"

@@ -167,7 +167,9 @@ def test_an_unknown_label_is_named_with_its_file(tmp_path):
         array = np.full((3, 3, 3), value, dtype=np.uint8)
         sitk.WriteImage(sitk.GetImageFromArray(array), str(tmp_path / f"{name}.nii.gz"))
     case = Case(identifier="a", images=(tmp_path / "i.nii.gz",), label=tmp_path / "l.nii.gz")
-    with pytest.raises(ImageError, match=r"l\.nii\.gz: holds the label value 9"):
+    with pytest.raises(
+        ImageError, match=r"l\.nii\.gz: unknown label value 9; dataset.json knows 0, 1, 2"
+    ):
         preprocess_case(case, make_configuration())
 
 

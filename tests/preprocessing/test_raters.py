@@ -5,7 +5,7 @@ import pytest
 import SimpleITK as sitk
 
 from autoseg.errors import ImageError
-from autoseg.preprocessing.raters import majority, read_raters, read_reference
+from autoseg.preprocessing.raters import encode_labels, majority, read_raters, read_reference
 from autoseg.schema.dataset import Case
 from autoseg.schema.labels import LabelClass, LabelScheme
 from tests.conftest import SCHEME
@@ -62,3 +62,28 @@ def test_raters_whose_maps_differ_in_shape_are_named_by_their_case(tmp_path):
     scheme = LabelScheme(classes=(LabelClass(name="x", values=(1,)),))
     with pytest.raises(ImageError, match="Case 'c': the raters' label maps differ in shape"):
         read_raters(Case(identifier="c", images=(), raters=raters), scheme)
+
+
+@pytest.mark.parametrize("values", [[1.0000001, 0, 2], [0.99999, 1e-7, 2.00002]])
+def test_labels_that_rounding_made_of_integers_are_integers(tmp_path, values):
+    array = np.array([[[values]]], dtype=np.float32)
+    assert encode_labels(array, tmp_path / "a.mha", SCHEME).tolist() == [[[1, 0, 2]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.9990001, 0], r"holds the value 1\.99900007; labels are integers"),
+        ([1.001, 0], r"holds the value 1\.00100005"),
+        ([0, np.nan], "holds NaN or infinity"),
+        ([0, np.inf], "holds NaN or infinity"),
+        ([0, -1], "unknown label value -1; dataset.json knows 0, 1, 2"),
+        ([9, 8], "unknown label value 8, 9"),
+        ([1j, 0], "holds complex"),
+    ],
+)
+def test_what_is_no_label_is_refused_with_its_value(tmp_path, values, message):
+    array = np.array([[[values]]])
+    array = array.astype(np.complex64 if array.dtype.kind == "c" else np.float32)
+    with pytest.raises(ImageError, match=message):
+        encode_labels(array, tmp_path / "a.mha", SCHEME)

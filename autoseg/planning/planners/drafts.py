@@ -141,7 +141,13 @@ class Drafter:
             memory_bytes=0,
             cache_bytes=CACHE_BYTES,
             seed=self.request.seed,
+            seen_spacing_mm=self._seen_spacing_mm(),
         )
+
+    def _seen_spacing_mm(self) -> tuple[tuple[float, float], ...]:
+        """Smallest and largest spacing of the cases, per axis of the transposed image."""
+        by_axis = [[case[axis] for case in self.measures.spacings] for axis in self.transpose]
+        return tuple((min(steps), max(steps)) for steps in by_axis)
 
     def _training(self, family: Family, axes: Sequence[int]) -> TrainingPlan:
         """nnU-Net's training with what the data, the recipe and the architecture change."""
