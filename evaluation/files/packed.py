@@ -131,8 +131,10 @@ def open_packed(path: Path, offset: int = 0, *, is_packed: bool | None = None) -
                 is_packed = stream.read(2) == MAGIC
             stream.seek(offset)
             yield Packed(path, stream, is_packed=is_packed)
-    except (EOFError, zlib.error, OSError) as error:
+    except (EOFError, zlib.error) as error:
         raise EvaluationError(f"{path}: truncated or damaged ({error}).") from None
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except MemoryError:
         raise EvaluationError(f"{path}: its voxels do not fit into the memory.") from None
 

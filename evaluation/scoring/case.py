@@ -177,7 +177,7 @@ def count_calibration(
         EvaluationError: Shapes differ, or the values are no probabilities.
     """
     path = probabilities.path
-    _check_shape(probabilities, reference.shape)
+    probabilities.fit(reference.shape)
     names, exclusive = channels_of(classes, probabilities.shape[0], path)
     regions = tuple(dict.fromkeys(item.settings.region for item in chosen))
     margin = max(item.settings.margin for item in chosen)
@@ -247,18 +247,11 @@ def _channel_lookup(
     return look_up
 
 
-def _check_shape(probabilities: ProbabilityMap, shape: tuple[int, ...]) -> None:
-    if probabilities.shape[1:] != shape:
-        raise EvaluationError(
-            f"{probabilities.path}: shape {probabilities.shape[1:]}, the reference has {shape}."
-        )
-
-
 def read_soft(
     probabilities: ProbabilityMap, classes: Classes, shape: tuple[int, ...]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """Probability of every class, on the whole image."""
-    _check_shape(probabilities, shape)
+    probabilities.fit(shape)
     names, exclusive = channels_of(classes, probabilities.shape[0], probabilities.path)
     values = probabilities.whole()
     if exclusive:

@@ -125,10 +125,7 @@ def _probabilities(
             f"Case '{files.case}': the profile needs probabilities. Give --probabilities."
         )
     with ProbabilityMap(files.probabilities[method]) as found:
-        if found.shape[1:] != labels.shape:
-            raise EvaluationError(
-                f"{found.path}: shape {found.shape[1:]}, the reference has {labels.shape}."
-            )
+        found.fit(labels.shape)
         if found.shape[0] not in (number, number + 1):
             raise EvaluationError(
                 f"{found.path}: has {found.shape[0]} channels; expected {number} or, with the "
