@@ -18,7 +18,7 @@ from evaluation.files.probability_maps import list_probabilities
 from evaluation.labels import Classes
 from evaluation.measures.voxel_counts import values_of
 from evaluation.metrics import DEFAULT, Chosen, choose
-from evaluation.scoring.case import CaseFiles, score_masks
+from evaluation.scoring.case import CaseFiles
 from evaluation.scoring.consensus import Consensus
 from evaluation.scoring.inputs import (
     Inputs,
@@ -29,6 +29,7 @@ from evaluation.scoring.inputs import (
     rater_notes,
     surplus_predictions,
 )
+from evaluation.scoring.masks import score_masks
 from evaluation.scoring.metrics import MetricRun
 from evaluation.scoring.profile import ProfileFiles, ProfileRun
 from evaluation.scoring.runs import run_cases
@@ -226,14 +227,14 @@ def evaluate_inputs(
         files = ProfileFiles(images=inputs.images, vessels=inputs.vessels)
         run = ProfileRun(profile, found_profile, mode, files, inputs.consensus)
         parts = run_cases(cases, len(inputs.methods), workers, run.score)
-        records = dict(found_profile.metrics)
         notes += run.notes(parts)
         scores = [score for part in parts for score in part]
+        records = {name: found_profile.record(name) for name in {item.metric for item in scores}}
         reliability = {}
     else:
         chosen = choose(_default_metrics(inputs) if metrics is None else metrics, settings)
         _check_needs(chosen, inputs)
-        mask_run = MetricRun(classes, chosen, inputs.consensus, inputs.probabilities)
+        mask_run = MetricRun(classes, chosen, inputs.consensus)
         steps = len(inputs.methods) * len(classes.members)
         parts = run_cases(cases, steps, workers, mask_run.score)
         records = {}

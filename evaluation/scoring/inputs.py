@@ -44,9 +44,7 @@ class Inputs:
                 reference=None if self.references is None else self.references[case],
                 raters={name: files[case] for name, files in self.raters.items() if case in files},
                 predictions={name: files.get(case) for name, files in self.methods.items()},
-                probabilities={
-                    name: files[case] for name, files in self.probabilities.items() if case in files
-                },
+                probabilities={name: files.get(case) for name, files in self.probabilities.items()},
             )
             for case in sorted(names)
         ]

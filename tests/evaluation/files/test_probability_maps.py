@@ -11,7 +11,7 @@ from evaluation.errors import EvaluationError
 from evaluation.files.probability_maps import ProbabilityMap, list_probabilities
 from evaluation.labels import Classes
 from evaluation.metrics import choose
-from evaluation.scoring import case as case_module
+from evaluation.scoring.calibration import count_calibration
 from evaluation.settings import Settings
 from tests.evaluation.conftest import write
 
@@ -37,7 +37,7 @@ def test_probabilities_are_read_from_what_programs_write(made, tmp_path, kind):
     (paths,) = list_probabilities(tmp_path, tuple(CLASSES.members)).values()
     chosen = choose(("ece",), Settings())
     with ProbabilityMap(paths, slab_bytes=5000) as found:
-        together, _ = case_module.count_calibration(labels, found, CLASSES, chosen)
+        together, _ = count_calibration(labels, found, CLASSES, chosen)
     expected = evaluation.ece(labels, values)
     tolerance = 1e-3 if kind == "npz" else 1e-6
     assert together.error(Settings()) == pytest.approx(expected, abs=tolerance)
