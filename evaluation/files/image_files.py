@@ -11,6 +11,7 @@ from evaluation.errors import EvaluationError
 from evaluation.files import pictures
 from evaluation.files.image import Image, from_itk
 from evaluation.files.nifti import read_nifti
+from evaluation.files.packed import has_plain_name
 from evaluation.files.pictures import read_picture
 from evaluation.files.stored import find_voxels
 
@@ -30,6 +31,8 @@ def read_image(path: Path) -> Image:
     if name.endswith(pictures.ENDINGS):
         return read_picture(path)
     voxels = find_voxels(path)
+    if not has_plain_name(path):
+        raise EvaluationError(f"{path}: the name needs a UTF-8 locale, such as LC_ALL=C.UTF-8.")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

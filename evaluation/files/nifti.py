@@ -22,7 +22,7 @@ import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
 from evaluation.files.image import Image, from_itk
-from evaluation.files.packed import MOST_PER_BYTE, Packed, open_packed
+from evaluation.files.packed import MOST_PER_BYTE, Packed, has_plain_name, open_packed
 
 SHEAR_TOLERANCE_VOXELS = 0.1
 """By how much a right-angled grid may miss the file's at a corner of the image."""
@@ -85,7 +85,7 @@ def read_nifti(path: Path) -> Image:
     with open_packed(path) as source:
         header = _read_header(path, source)
         _check_spacing(path, header)
-        found = _read_by_itk(path, header) if source.is_packed else None
+        found = _read_by_itk(path, header) if source.is_packed and has_plain_name(path) else None
         if found is not None:
             return found
         raw = source.voxels(header.voxel_bytes)
@@ -213,11 +213,8 @@ def _place(
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Spacing per axis of the array, origin and directions, as ITK has them."""
     axes = min(len(header.sizes), 3)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+    reader = _placed_by_itk(path)
+    if reader is None:
         spacing, origin, directions = _right_angled(path, header)
     else:
         number = reader.GetDimension()
@@ -229,6 +226,19 @@ def _place(
         tuple(origin.tolist()),
         tuple(directions[:axes, :axes].ravel().tolist()),
     )
+
+
+def _placed_by_itk(path: Path) -> sitk.ImageFileReader | None:
+    """A reader that knows where an image lies; None where ITK cannot read that."""
+    if not has_plain_name(path):
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return reader
 
 
 def _right_angled(path: Path, header: Header) -> tuple[Floats, Floats, Floats]:

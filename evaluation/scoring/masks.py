@@ -12,7 +12,7 @@ from evaluation.files.label_maps import LabelMap
 from evaluation.labels import Classes
 from evaluation.measures.grid import Grid
 from evaluation.measures.masks import pairs
-from evaluation.measures.voxel_counts import count_classes
+from evaluation.measures.voxel_counts import JointHistogram, joint_histogram
 from evaluation.metrics import Chosen
 from evaluation.scoring.case import Labels
 from evaluation.scoring.worst import worst_value
@@ -25,6 +25,7 @@ def score_masks(
     chosen: Sequence[Chosen],
     executor: Executor | None = None,
     done: Callable[[], Any] = lambda: None,
+    seen: Callable[[JointHistogram], Any] = lambda _: None,
 ) -> dict[str, dict[str, float]]:
     """Scores label maps, class by class.
 
@@ -35,11 +36,18 @@ def score_masks(
         chosen: Metrics of label maps.
         executor: Runs the classes.
         done: Called after each class.
+        seen: Called with the labels of a reference and its prediction.
+
+    Raises:
+        EvaluationError: A label map holds far too many values.
     """
     labels = reference.labels
     grid = Grid(shape=labels.shape, spacing_mm=reference.spacing_mm)
     predicted = np.zeros_like(labels) if prediction is None else prediction
-    counts = count_classes(labels, predicted, classes.members, ignore=classes.ignore)
+    histogram = joint_histogram(labels, predicted)
+    if prediction is not None:
+        seen(histogram)
+    counts = histogram.count_classes(classes.members, ignore=classes.ignore)
     cuts = pairs(labels, predicted, classes.members, counts, reference.spacing_mm, classes.ignore)
 
     def score(cut: Any) -> tuple[str, dict[str, float]]:

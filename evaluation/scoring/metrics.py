@@ -11,18 +11,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import ALL_CLASSES, Classes
 from evaluation.measures.grid import Grid
 from evaluation.measures.reliability import Calibration
-from evaluation.measures.voxel_counts import values_of
+from evaluation.measures.voxel_counts import JointHistogram, values_of
 from evaluation.metrics import Chosen
 from evaluation.scoring.calibration import count_calibration
 from evaluation.scoring.case import CaseFiles, load_case, load_labels
 from evaluation.scoring.consensus import Consensus
 from evaluation.scoring.masks import score_masks
 from evaluation.scoring.raters import read_soft, score_raters
+from evaluation.scoring.unknown import UnknownValues
 from evaluation.scoring.worst import worst_value
 from evaluation.settings import Settings
 from evaluation.summary import Score
@@ -43,7 +45,7 @@ class MetricRun:
         self.of_probabilities = [item for item in chosen if item.metric.of_probabilities]
         self.of_raters = [item for item in chosen if item.metric.of_raters]
         self._pooled: dict[tuple[str, str], Calibration] = {}
-        self._unknown: dict[int, set[str]] = {}
+        self._unknown = UnknownValues(classes)
         self._lock = threading.Lock()
 
     def score(
@@ -54,14 +56,12 @@ class MetricRun:
         scores: list[Score] = []
         for method, path in files.predictions.items():
             prediction = load_labels(path, first, reference)
-            if prediction is not None:
-                self._look_for_unknown(files.case, prediction)
             values: dict[str, dict[str, float]] = {name: {} for name in self.classes.members}
             if self.of_masks:
-                parts = score_masks(
-                    reference, prediction, self.classes, self.of_masks, executor, done
-                )
-                _merge(values, parts)
+                _merge(values, self._of_masks(files.case, reference, prediction, executor, done))
+            elif prediction is not None:
+                found = values_of(prediction).tolist()
+                self._unknown.add(files.case, values_of(reference.labels).tolist(), found)
             if self.of_probabilities:
                 _merge(values, self._calibrate(files, method, reference, executor))
             if self.of_raters:
@@ -73,25 +73,27 @@ class MetricRun:
             ]
         return scores
 
-    def _look_for_unknown(self, case: str, prediction: npt.NDArray[np.integer]) -> None:
-        known = {0, *(value for members in self.classes.members.values() for value in members)}
-        if self.classes.ignore is not None:
-            known.add(self.classes.ignore)
-        found = set(map(int, values_of(prediction))) - known
-        with self._lock:
-            for value in found:
-                self._unknown.setdefault(value, set()).add(case)
+    def _of_masks(
+        self,
+        case: str,
+        reference: LabelMap,
+        prediction: npt.NDArray[np.integer] | None,
+        executor: Executor | None,
+        done: Callable[[], Any],
+    ) -> dict[str, dict[str, float]]:
+        def seen(histogram: JointHistogram) -> None:
+            self._unknown.add(case, histogram.in_reference, histogram.in_prediction)
+
+        try:
+            return score_masks(
+                reference, prediction, self.classes, self.of_masks, executor, done, seen
+            )
+        except EvaluationError as error:
+            raise EvaluationError(f"Case '{case}': {error}") from None
 
     def notes(self) -> list[str]:
-        """Values of predictions that are no class, in words."""
-        if not self._unknown:
-            return []
-        listed = ", ".join(map(str, sorted(self._unknown)[:5]))
-        cases = sorted(set().union(*self._unknown.values()))
-        return [
-            f"Predictions hold values that are no class: {listed} (in {len(cases)} cases, such as "
-            f"'{cases[0]}'). They count as background; are the classes those of the predictions?"
-        ]
+        """What a reader should know about the label maps."""
+        return self._unknown.notes()
 
     def _calibrate(
         self, files: CaseFiles, method: str, reference: LabelMap, executor: Executor | None

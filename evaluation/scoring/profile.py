@@ -203,22 +203,25 @@ class ProfileRun:
 
     def notes(self, parts: Iterable[list[Score]]) -> list[str]:
         """Says where the official program's defects change the values of these data."""
-        gaps: dict[tuple[str, str], list[float]] = {}
-        for part in parts:
-            for score in part:
-                other = self.other[(score.method, score.case, score.label, score.metric)]
-                if math.isnan(score.value) and math.isnan(other):
-                    continue
-                gap = abs(score.value - other)
-                if math.isnan(gap) or gap > 1e-6 * max(1.0, abs(other)):
-                    gaps.setdefault((score.metric, score.label), []).append(gap)
+        gaps: dict[str, list[float]] = {}
+        labels: dict[str, dict[str, None]] = {}
+        for score in (score for part in parts for score in part):
+            other = self.other[(score.method, score.case, score.label, score.metric)]
+            if math.isnan(score.value) and math.isnan(other):
+                continue
+            gap = abs(score.value - other)
+            if math.isnan(gap) or gap > 1e-6 * max(1.0, abs(other)):
+                gaps.setdefault(score.metric, []).append(gap)
+                labels.setdefault(score.metric, {})[score.label] = None
         second = "exact" if self.mode == "official" else "official"
         notes = [f"Profile {self.name}, {self.mode}: {self.profile.title}."]
-        for (metric, label), found in gaps.items():
+        for metric, found in gaps.items():
             known = [gap for gap in found if not math.isnan(gap)]
             largest = f"by up to {max(known):.3g}" if known else "one of them is undefined"
             notes.append(
-                f"{metric} of {label}: {second} differs from {self.mode} in {len(found)} scores, "
-                f"{largest} ({self.profile.defects})."
+                f"{metric} of {', '.join(labels[metric])}: {second} differs from {self.mode} in "
+                f"{len(found)} scores, {largest}."
             )
+        if gaps:
+            notes.append(f"What the official program does otherwise: {self.profile.defects}.")
         return notes
