@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.challenges import find_profile
 from evaluation.challenges.profile import Profile
 from evaluation.labels import ALL_CLASSES
 from evaluation.ranking import Ranking, rank
@@ -14,6 +16,18 @@ from evaluation.statistics import Comparison, compare
 from evaluation.summary import Summary
 
 Floats = npt.NDArray[np.float64]
+
+
+def compared(summary: Summary) -> Summary:
+    """The summary with everything that tells its methods apart, where there are several."""
+    if len(summary.methods) < 2:
+        return summary
+    profile = find_profile(summary.profile) if summary.profile else None
+    return replace(
+        summary,
+        comparisons=compare_methods(summary),
+        rankings=rank_methods(summary, profile),
+    )
 
 
 def compare_methods(summary: Summary) -> tuple[Comparison, ...]:

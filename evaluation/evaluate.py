@@ -11,31 +11,32 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.challenges import Mode, find_profile
-from evaluation.comparing import compare_methods, rank_methods
+from evaluation.comparing import compared
 from evaluation.errors import EvaluationError
-from evaluation.files.label_maps import LabelMap, list_label_maps, read_label_map
-from evaluation.files.probability_maps import list_probabilities
+from evaluation.files.label_maps import LabelMap, read_label_map
 from evaluation.labels import Classes
 from evaluation.measures.voxel_counts import values_of
 from evaluation.metrics import DEFAULT, Chosen, choose
-from evaluation.scoring.case import CaseFiles, score_masks
-from evaluation.scoring.consensus import Consensus
+from evaluation.output import check_output
+from evaluation.read_back import read_summary
+from evaluation.report import write_summary
+from evaluation.scoring.case import CaseFiles
 from evaluation.scoring.inputs import (
     Inputs,
     check_names,
+    find_inputs,
     missing_predictions,
-    name_folders,
-    rater_folders,
     rater_notes,
     surplus_predictions,
 )
+from evaluation.scoring.masks import score_masks
 from evaluation.scoring.metrics import MetricRun
 from evaluation.scoring.profile import ProfileFiles, ProfileRun
+from evaluation.scoring.request import describe_request
 from evaluation.scoring.runs import run_cases
 from evaluation.settings import Settings
 from evaluation.summary import Summary
 
-CONSENSUS: tuple[Consensus, ...] = ("majority", "staple")
 WITH_PROBABILITIES = ("ece", "classwise_ece", "brier", "nll")
 WITH_RATERS = ("dice_per_rater", "dice_consensus", "rater_agreement", "ged", "crps")
 WITH_BOTH = ("soft_dice", "volume_coverage", "consensus_confidence", "dissensus_confidence")
@@ -123,6 +124,8 @@ def evaluate_folders(
     mode: Mode = "official",
     images: Path | None = None,
     vessels: Path | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     workers: int = 2,
 ) -> Summary:
@@ -137,70 +140,55 @@ def evaluate_folders(
         metrics: Names in the table of metrics; None: overlap and surface, with probabilities
             calibration, with raters their measures.
         settings: Choices about the metrics.
-        raters: Folders of label maps, one per rater.
+        raters: Folders of label maps, one per rater, or one that holds them.
         probabilities: Folders of probabilities, one per prediction.
         profile: Name of a challenge, whose scores are computed instead.
         mode: Of the profile: official (bug for bug) or exact.
         images: Folder of images, for profiles that crop to them.
         vessels: Folder of vessel maps, for profiles that need them.
+        output: Folder for the results, see `write_summary`; results of the same files and options
+            that are there already are read.
+        overwrite: Replace results that are there.
         seed: Of bootstrap and permutations.
         workers: Threads.
 
     Raises:
         EvaluationError: Something does not fit; all faults of the files together.
     """
-    folders = [prediction] if isinstance(prediction, Path) else list(prediction)
-    if not folders:
-        raise EvaluationError("No predictions: give at least one folder or file.")
-    if probabilities and len(probabilities) != len(folders):
-        raise EvaluationError(
-            f"{len(probabilities)} folders of probabilities for {len(folders)} predictions: give "
-            "one per prediction, in the same order."
-        )
     found_profile = None if profile is None else find_profile(profile)
     if found_profile is not None and classes is None:
         classes = found_profile.classes
-    by_rater = {
-        name: list_label_maps(path) for name, path in name_folders(rater_folders(raters)).items()
-    }
-    is_word = str(reference) in CONSENSUS and not reference.exists()
-    if is_word and not by_rater:
-        raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
-    list_cases = list_label_maps if found_profile is None else found_profile.list_cases
-    references = None if is_word else list_cases(reference)
-    methods = {name: list_label_maps(path) for name, path in name_folders(folders).items()}
-    if references is not None and len(references) == 1:
-        # Two single files belong together whatever they are called.
-        methods = {
-            name: dict(zip(references, files.values(), strict=True)) if path.is_file() else files
-            for (name, files), path in zip(methods.items(), folders, strict=True)
-        }
-    names = tuple(classes.members) if classes is not None else ()
-    listed = [list_probabilities(path, names) for path in probabilities]
-    if references is not None and len(references) == 1:
-        listed = [
-            dict(zip(references, files.values(), strict=True)) if path.is_file() else files
-            for files, path in zip(listed, probabilities, strict=True)
-        ]
-    inputs = Inputs(
-        references=references,
-        methods=methods if len(methods) > 1 else {"": next(iter(methods.values()))},
-        raters=by_rater,
-        probabilities=dict(zip(methods if len(methods) > 1 else [""], listed, strict=False)),
-        consensus="staple" if str(reference) == "staple" else "majority",
-        images={} if images is None else list_label_maps(images),
-        vessels={} if vessels is None else list_label_maps(vessels),
+    inputs = find_inputs(
+        reference,
+        [prediction] if isinstance(prediction, Path) else list(prediction),
+        raters,
+        probabilities,
+        classes=classes,
+        profile=found_profile,
+        images=images,
+        vessels=vessels,
     )
-    return evaluate_inputs(
+    names = None if metrics is None else tuple(metrics)
+    settings = settings or Settings()
+    options = (*(names or ("",)), profile, mode, seed)
+    request = describe_request(inputs, classes, settings, options)
+    if output is not None and check_output(output, overwrite=overwrite, request=request):
+        summary = compared(read_summary(output))
+        note = f"These scores are those in {output}, of the same files and options."
+        return replace(summary, notes=(*summary.notes, note))
+    summary = evaluate_inputs(
         inputs,
         classes,
-        metrics=metrics,
+        metrics=names,
         settings=settings,
         profile=profile,
         mode=mode,
         seed=seed,
         workers=workers,
     )
+    if output is not None:
+        write_summary(replace(summary, request=request), output)
+    return summary
 
 
 def evaluate_inputs(
@@ -226,14 +214,14 @@ def evaluate_inputs(
         files = ProfileFiles(images=inputs.images, vessels=inputs.vessels)
         run = ProfileRun(profile, found_profile, mode, files, inputs.consensus)
         parts = run_cases(cases, len(inputs.methods), workers, run.score)
-        records = dict(found_profile.metrics)
         notes += run.notes(parts)
         scores = [score for part in parts for score in part]
+        records = {name: found_profile.record(name) for name in {item.metric for item in scores}}
         reliability = {}
     else:
         chosen = choose(_default_metrics(inputs) if metrics is None else metrics, settings)
         _check_needs(chosen, inputs)
-        mask_run = MetricRun(classes, chosen, inputs.consensus, inputs.probabilities)
+        mask_run = MetricRun(classes, chosen, inputs.consensus)
         steps = len(inputs.methods) * len(classes.members)
         parts = run_cases(cases, steps, workers, mask_run.score)
         records = {}
@@ -241,21 +229,17 @@ def evaluate_inputs(
         reliability = mask_run.reliability(settings)
         notes += mask_run.notes()
     scores.sort(key=lambda score: list(inputs.methods).index(score.method))
-    summary = Summary(
-        scores=tuple(scores),
-        missing=missing_predictions(inputs, cases),
-        surplus=surplus_predictions(inputs, cases),
-        notes=tuple(notes),
-        records=records,
-        reliability=reliability,
-        seed=seed,
-    )
-    if len(inputs.methods) < 2:
-        return summary
-    return replace(
-        summary,
-        comparisons=compare_methods(summary),
-        rankings=rank_methods(summary, found_profile),
+    return compared(
+        Summary(
+            scores=tuple(scores),
+            missing=missing_predictions(inputs, cases),
+            surplus=surplus_predictions(inputs, cases),
+            notes=tuple(dict.fromkeys(notes)),
+            records=records,
+            reliability=reliability,
+            seed=seed,
+            profile=profile or "",
+        )
     )
 
 

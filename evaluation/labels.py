@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.errors import EvaluationError
+from evaluation.files.packed import check_plain
 
 ALL_CLASSES = "all classes"
 """Class of values that belong to all classes together."""
@@ -38,15 +39,14 @@ def read_classes(path: Path) -> Classes:
     Raises:
         EvaluationError: The file is missing or its labels are no names of integers.
     """
+    check_plain(path)
     try:
         labels = json.loads(path.read_text(encoding="utf-8-sig"))["labels"]
         members = {
             str(name): tuple(value) if isinstance(value, list) else (value,)
             for name, value in labels.items()
         }
-    except FileNotFoundError:
-        raise EvaluationError(f"{path}: no such file.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise EvaluationError(
             f'{path}: has no usable \'labels\'; expected {{"labels": {{"background": 0, "a": 1}}}}.'
         ) from None
@@ -56,4 +56,9 @@ def read_classes(path: Path) -> Classes:
     ignore = members.pop("ignore", None)
     if not members:
         raise EvaluationError(f"{path}: labels names no class besides the background.")
+    if ALL_CLASSES in members:
+        raise EvaluationError(
+            f"{path}: a class cannot be called '{ALL_CLASSES}', which stands for values of all of "
+            "them together. Rename it."
+        )
     return Classes(members=members, ignore=ignore[0] if ignore else None)

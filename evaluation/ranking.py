@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from evaluation.statistics import class_means, resample_counts, wilcoxon_p
+from evaluation.statistics import class_means, drawn_sums, resample_counts, wilcoxon_p
 
 NUM_RESAMPLES = 1000
 Floats = npt.NDArray[np.float64]
@@ -68,7 +68,7 @@ def rank_then_mean(tables: Tables, draws: Floats) -> Floats:
 def _pooled_mean(table: Floats, draws: Floats) -> Floats:
     """[b] mean over all drawn cases and classes together."""
     known = ~np.isnan(table)
-    total = draws @ np.where(known, table, 0.0).sum(axis=1)
+    total = drawn_sums(table, draws).sum(axis=1)
     number = draws @ known.sum(axis=1).astype(np.float64)
     return np.asarray(total / np.maximum(number, 1))
 

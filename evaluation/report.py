@@ -5,21 +5,19 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
-import tempfile
 from pathlib import Path
 
-from evaluation.errors import EvaluationError
+from evaluation.errors import printable
 from evaluation.labels import ALL_CLASSES
 from evaluation.measures.reliability import Reliability
+from evaluation.output import check_output, replaced_files
 from evaluation.summary import Summary
 
-FILES = ("summary.json", "cases.csv", "summary.md", "reliability.csv", "reliability.png")
 MAX_CURVES = 8
 
 
 def write_summary(summary: Summary, folder: Path, *, overwrite: bool = True) -> Path:
-    """Writes an evaluation's files into a folder, each of them atomically.
+    """Writes an evaluation's files into a folder: all of them, or none.
 
     summary.json has everything; cases.csv is tidy (case, class, metric, value, unit; with several
     methods also method); summary.md is for people; reliability.csv and .png are there where
@@ -29,35 +27,18 @@ def write_summary(summary: Summary, folder: Path, *, overwrite: bool = True) -> 
         The folder.
 
     Raises:
-        EvaluationError: A file is there already and may not be replaced.
+        EvaluationError: A file is there already and may not be replaced, or cannot be written.
     """
     check_output(folder, overwrite=overwrite)
-    with Atomic(folder / "cases.csv") as temporary:
-        _write_cases(summary, temporary)
-    with Atomic(folder / "summary.md") as temporary:
-        temporary.write_text(markdown(summary), encoding="utf-8")
-    if summary.reliability:
-        with Atomic(folder / "reliability.csv") as temporary:
-            _write_reliability(summary, temporary)
-        with Atomic(folder / "reliability.png") as temporary:
-            draw_reliability(summary, temporary)
-    with Atomic(folder / "summary.json") as temporary:
+    with replaced_files(folder) as made:
+        _write_cases(summary, made / "cases.csv")
+        (made / "summary.md").write_text(markdown(summary), encoding="utf-8")
+        if summary.reliability:
+            _write_reliability(summary, made / "reliability.csv")
+            draw_reliability(summary, made / "reliability.png")
         text = json.dumps(summary.to_plain(), indent=1, allow_nan=False)
-        temporary.write_text(text, encoding="utf-8")
+        (made / "summary.json").write_text(text, encoding="utf-8")
     return folder
-
-
-def check_output(folder: Path, *, overwrite: bool) -> None:
-    """Refuses a folder that is a file, or that holds an evaluation already.
-
-    Raises:
-        EvaluationError: See above.
-    """
-    if (folder.exists() and not folder.is_dir()) or folder.suffix in (".json", ".csv", ".md"):
-        raise EvaluationError(f"{folder}: is the name of a file; give a folder for the results.")
-    found = next((folder / name for name in FILES if (folder / name).exists()), None)
-    if found and not overwrite:
-        raise EvaluationError(f"{found}: exists already. Give another folder, or --overwrite.")
 
 
 def _write_cases(summary: Summary, path: Path) -> None:
@@ -69,8 +50,8 @@ def _write_cases(summary: Summary, path: Path) -> None:
         for score in summary.scores:
             value = "" if math.isnan(score.value) else repr(float(score.value))
             unit = summary.record(score.metric).unit
-            row = [score.case, score.label, score.metric, value, unit]
-            writer.writerow([*row, score.method] if several else row)
+            row = [score.case, score.label, score.metric, value, unit, score.method]
+            writer.writerow([printable(cell) for cell in (row if several else row[:-1])])
 
 
 def _write_reliability(summary: Summary, path: Path) -> None:
@@ -85,7 +66,7 @@ def _write_reliability(summary: Summary, path: Path) -> None:
             ):
                 cells = ["" if math.isnan(value) else repr(float(value)) for value in row]
                 cells[2] = str(int(row[2]))
-                writer.writerow([method, label, *cells])
+                writer.writerow([printable(method), printable(label), *cells])
 
 
 def draw_reliability(summary: Summary, path: Path) -> None:
@@ -109,7 +90,7 @@ def draw_reliability(summary: Summary, path: Path) -> None:
             ylim=(0, 1),
             xlabel="confidence",
             ylabel="share that is right",
-            title=method,
+            title=_drawable(method),
         )
         axes.legend(fontsize="small", loc="upper left")
     figure.savefig(path, format="png")
@@ -117,7 +98,24 @@ def draw_reliability(summary: Summary, path: Path) -> None:
 
 def _draw_curve(axes: object, label: str, bins: Reliability) -> None:
     held = bins.counts > 0
-    axes.plot(bins.confidence[held], bins.accuracy[held], marker="o", markersize=3, label=label)  # type: ignore[attr-defined]
+    axes.plot(  # type: ignore[attr-defined]
+        bins.confidence[held], bins.accuracy[held], marker="o", markersize=3, label=_drawable(label)
+    )
+
+
+def _drawable(name: str) -> str:
+    """A name in which nothing is a formula, and which a legend does not hide."""
+    return f" {printable(name)}".replace("$", r"\$") if name else ""
+
+
+def _text(name: str) -> str:
+    """A name in Markdown that is nothing but text."""
+    shown = printable(name).replace("\\", "\\\\")
+    for letter, other in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        shown = shown.replace(letter, other)
+    for letter in "|`*[]":
+        shown = shown.replace(letter, f"\\{letter}")
+    return shown
 
 
 def markdown(summary: Summary) -> str:
@@ -129,10 +127,10 @@ def markdown(summary: Summary) -> str:
         ("Predictions without reference, not scored", summary.surplus),
     ):
         if names:
-            lines.append(f"{title}: {', '.join(names)}.")
-    lines += [f"Note: {note}" for note in summary.notes]
+            lines.append(f"{title}: {', '.join(map(_text, names))}.")
+    lines += [f"Note: {_text(note)}" for note in summary.notes]
     for method in summary.methods:
-        lines += ["", f"## {method}" if method else "## Scores", ""]
+        lines += ["", f"## {_text(method)}" if method else "## Scores", ""]
         lines += _method_table(summary, method)
     lines += _comparisons(summary) + _rankings(summary)
     lines += ["", "## Metrics", "", "| metric | what | better | unit | empty masks |"]
@@ -141,7 +139,7 @@ def markdown(summary: Summary) -> str:
         record = summary.record(name)
         better = record.direction or "–"
         lines.append(
-            f"| {name} | {record.title} | {better} | {record.unit or '–'} | {record.empty} |"
+            f"| {_text(name)} | {record.title} | {better} | {record.unit or '–'} | {record.empty} |"
         )
     lines += [
         "",
@@ -153,7 +151,7 @@ def markdown(summary: Summary) -> str:
 
 def _method_table(summary: Summary, method: str) -> list[str]:
     metrics = [name for name in summary.metrics if summary.labels_of(name, method)]
-    lines = ["| class | " + " | ".join(summary.heading(name) for name in metrics) + " |"]
+    lines = ["| class | " + " | ".join(_text(summary.heading(name)) for name in metrics) + " |"]
     lines.append("|---|" + "---|" * len(metrics))
     labels = [*summary.labels, ALL_CLASSES]
     for label in labels:
@@ -166,7 +164,7 @@ def _method_table(summary: Summary, method: str) -> list[str]:
             text = _interval(found.mean, found.mean_low, found.mean_high)
             cells.append(text + (f" ({found.not_counted} n.c.)" if found.not_counted else ""))
         if any(cells):
-            lines.append(f"| {label} | " + " | ".join(cells) + " |")
+            lines.append(f"| {_text(label)} | " + " | ".join(cells) + " |")
     means = [
         _interval(summary.mean(name, None, method), *summary.interval(name, method))
         for name in metrics
@@ -199,7 +197,8 @@ def _comparisons(summary: Summary) -> list[str]:
         if item.label == ALL_CLASSES:
             gap = _interval(item.difference, item.low, item.high)
             lines.append(
-                f"| {item.metric} | {item.first} − {item.second} | {gap} | {item.wilcoxon_p:.3g} "
+                f"| {_text(item.metric)} | {_text(item.first)} − {_text(item.second)} | {gap} "
+                f"| {item.wilcoxon_p:.3g} "
                 f"| {item.permutation_p:.3g} |"
             )
     return lines
@@ -214,28 +213,5 @@ def _rankings(summary: Summary) -> list[str]:
         for name in ranking.methods:
             place = ranking.ranks[name]
             share = ranking.stability[name][place - 1]
-            lines.append(f"| {place} | {name} | {ranking.scores[name]:.3f} | {share:.0%} |")
+            lines.append(f"| {place} | {_text(name)} | {ranking.scores[name]:.3f} | {share:.0%} |")
     return lines
-
-
-class Atomic:
-    """A temporary file beside the target that is renamed when the block succeeds."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".partial-", dir=target.parent)
-        os.close(handle)
-        self.temporary = Path(name)
-
-    def __enter__(self) -> Path:
-        return self.temporary
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            mask = os.umask(0)
-            os.umask(mask)
-            self.temporary.chmod(0o666 & ~mask)
-            os.replace(self.temporary, self.target)
-        else:
-            self.temporary.unlink(missing_ok=True)

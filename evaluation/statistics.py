@@ -88,6 +88,21 @@ def resample_counts(number: int, seed: int, resamples: int = NUM_RESAMPLES) -> F
     return draws.astype(np.float64)
 
 
+def drawn_sums(table: Floats, draws: Floats) -> Floats:
+    """[b, k] sums over the drawn cases; a drawn infinite value makes its sum infinite.
+
+    Args:
+        table: [n, k] values by case and class; nan does not count.
+        draws: [b, n], see `resample_counts`.
+    """
+    total = draws @ np.where(np.isfinite(table), table, 0.0)
+    for value in (np.inf, -np.inf):
+        is_there = table == value
+        if is_there.any():
+            total[draws @ is_there.astype(np.float64) > 0] += value
+    return np.asarray(total)
+
+
 def class_means(table: Floats, draws: Floats) -> Floats:
     """[b] mean over classes of the means over the drawn cases.
 
@@ -96,7 +111,7 @@ def class_means(table: Floats, draws: Floats) -> Floats:
         draws: [b, n], see `resample_counts`.
     """
     known = ~np.isnan(table)
-    total = draws @ np.where(known, table, 0.0)
+    total = drawn_sums(table, draws)
     number = draws @ known.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         means = np.where(number > 0, total / number, np.nan)

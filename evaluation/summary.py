@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.errors import printable
 from evaluation.labels import ALL_CLASSES
 from evaluation.measures.reliability import Reliability
 from evaluation.metrics import find
@@ -52,6 +53,8 @@ class Summary:
         comparisons: Paired comparisons of the methods.
         rankings: Rankings of the methods.
         seed: Of bootstrap and permutations.
+        profile: Name of the challenge whose scores these are, or "".
+        request: What was asked for, see `describe_request`; "" where nobody needs to know.
     """
 
     scores: tuple[Score, ...]
@@ -63,6 +66,8 @@ class Summary:
     comparisons: tuple[Comparison, ...] = ()
     rankings: tuple[Ranking, ...] = ()
     seed: int = 0
+    profile: str = ""
+    request: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -155,6 +160,8 @@ class Summary:
             "surplus_predictions": list(self.surplus),
             "notes": list(self.notes),
             "seed": self.seed,
+            "profile": self.profile,
+            "request": self.request,
         }
         if len(self.methods) < 2:
             return {**shared, **self._plain_method(None)}
@@ -208,7 +215,7 @@ class Summary:
         """Mean per class as text."""
         chosen = tuple(metrics) if metrics is not None else self._shown(method)
         rows: list[str | None] = [*self.labels, None]
-        width = max(len(label or "mean") for label in rows)
+        width = max(len(printable(label or "mean")) for label in rows)
         titles = [self.heading(name) for name in chosen]
         widths = [max(10, len(title)) for title in titles]
         head = (f"{title:>{size}}" for title, size in zip(titles, widths, strict=True))
@@ -218,7 +225,7 @@ class Summary:
             for name, size in zip(chosen, widths, strict=True):
                 value = self.mean(name, label, method)
                 cells.append(f"{'–' if math.isnan(value) else f'{value:.4f}':>{size}}")
-            lines.append(" ".join([f"{label or 'mean':<{width}}", *cells]))
+            lines.append(" ".join([f"{printable(label or 'mean'):<{width}}", *cells]))
         return "\n".join(lines)
 
     def _shown(self, method: str | None) -> tuple[str, ...]:
@@ -230,7 +237,7 @@ class Summary:
     def heading(self, metric: str) -> str:
         """Name of a metric with its unit, for people."""
         unit = self.record(metric).unit
-        return f"{metric.replace('_', ' ')}{f' {unit}' if unit else ''}"
+        return f"{printable(metric).replace('_', ' ')}{f' {unit}' if unit else ''}"
 
 
 def _mean(values: Iterable[float]) -> float:

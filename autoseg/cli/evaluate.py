@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,19 +31,37 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _with_folders(arguments: argparse.Namespace) -> argparse.Namespace:
-    """Gives back the folders that an option of several values has swallowed."""
-    for option in (arguments.metrics, arguments.tolerance):
-        swallowed: list[str] = []
-        while option and not arguments.prediction and _is_place(option[-1]):
-            swallowed.insert(0, option.pop())
-        if swallowed:
-            places = [*([arguments.reference] if arguments.reference else []), *swallowed]
-            arguments.reference, arguments.prediction = places[0], places[1:]
+    """Gives back the folders that an option of several values has swallowed.
+
+    Of folders of raters that is known where the first one holds all of them.
+    """
+    for option in (arguments.metrics, arguments.tolerance, arguments.lesion_sizes):
+        _give_back(arguments, option, lambda values: _is_place(values[-1]))
+    _give_back(arguments, arguments.raters, lambda values: len(values) > 1 and _holds_all(values))
     return arguments
+
+
+def _give_back(
+    arguments: argparse.Namespace, values: list[str], is_swallowed: Callable[[list[str]], bool]
+) -> None:
+    """Makes the last values REFERENCE and PREDICTION, where no folders were given."""
+    swallowed: list[str] = []
+    while values and not arguments.prediction and is_swallowed(values):
+        swallowed.insert(0, values.pop())
+    if swallowed:
+        places = [*([arguments.reference] if arguments.reference else []), *swallowed]
+        arguments.reference, arguments.prediction = places[0], places[1:]
 
 
 def _is_place(text: str) -> bool:
     return Path(text).exists() or text in ("majority", "staple")
+
+
+def _holds_all(folders: list[str]) -> bool:
+    from evaluation.scoring.inputs import rater_folders
+
+    first = Path(folders[0])
+    return rater_folders([first]) != [first]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "evaluate",
         "Score label maps against references; files belong together by name.",
         "autoseg_evaluate labelsTr predictions --labels dataset.json -o scores\n"
-        "  autoseg_evaluate staple predictions --raters ratersTr --metrics dice_per_rater ged crps",
+        "  autoseg_evaluate staple predictions --raters ratersTr --metrics dice_per_rater ged\n"
+        "  autoseg_evaluate labelsTr predictions --raters ratersTr --probabilities predictions",
     )
     parser.add_argument(
         "reference",
@@ -76,7 +96,11 @@ def _parser() -> argparse.ArgumentParser:
         help="of the profile: bug for bug (default), or without the official program's bugs",
     )
     parser.add_argument(
-        "--metrics", nargs="+", metavar="NAME", help="such as dice hd95 hd95:medpy nsd:2mm"
+        "--metrics",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="such as dice hd95 hd95:medpy nsd:2mm",
     )
     parser.add_argument(
         "--tolerance",
@@ -98,7 +122,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lesion-sizes",
         nargs="+",
-        type=float,
         default=[],
         metavar="ML",
         help="part lesions by size",
@@ -160,8 +183,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         labels=arguments.labels,
         output=arguments.output,
         overwrite=arguments.overwrite,
-        metrics=arguments.metrics,
-        lesion_sizes_ml=arguments.lesion_sizes,
+        metrics=arguments.metrics or None,
+        lesion_sizes_ml=_sizes(arguments.lesion_sizes),
         settings=Settings(**settings),
         raters=arguments.raters,
         probabilities=arguments.probabilities,
@@ -173,14 +196,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
     )
     for method in summary.methods:
-        shell.show([*([f"{method}:"] if method else []), *_tables(summary, method, arguments)])
+        head = [shell.printable(f"{method}:")] if method else []
+        shell.show([*head, *_tables(summary, method, arguments)])
     for title, names in (
         ("predictions are missing and count as worst", summary.missing),
         ("predictions have no reference", summary.surplus),
     ):
         if names:
-            shell.show([f"{len(names)} {title}: {', '.join(names[:5])}."])
-    shell.show([f"note: {note}" for note in dict.fromkeys(summary.notes)])
+            shell.show([shell.printable(f"{len(names)} {title}: {', '.join(names[:5])}.")])
+    shell.show([shell.printable(f"note: {note}") for note in summary.notes])
     if arguments.output:
         shell.show([f"Everything is in {arguments.output}."])
 
@@ -194,6 +218,15 @@ def _tables(summary: Summary, method: str, arguments: argparse.Namespace) -> lis
         summary.table(method, names[first : first + COLUMNS])
         for first in range(0, len(names), COLUMNS)
     ]
+
+
+def _sizes(texts: list[str]) -> list[float]:
+    from evaluation import EvaluationError
+
+    try:
+        return [float(text) for text in texts]
+    except ValueError:
+        raise EvaluationError(f"Lesion sizes {' '.join(texts)}: expected volumes in ml.") from None
 
 
 def _tolerances(texts: list[str]) -> tuple[float, dict[str, float]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from autoseg.parallel import default_workers
 
 if TYPE_CHECKING:
-    from evaluation import Settings, Summary
+    from evaluation import Classes, Settings, Summary
 
 
 def evaluate(
@@ -58,37 +58,48 @@ def evaluate(
     Raises:
         EvaluationError: Files cannot be read or do not fit.
     """
-    from evaluation import evaluate_folders, read_classes, write_summary
+    from evaluation import evaluate_folders
     from evaluation.metrics import DEFAULT, strata
-    from evaluation.report import check_output
 
-    if output is not None:
-        check_output(Path(output), overwrite=overwrite)
-    classes = None
-    reference = Path(reference)
-    if labels is not None:
-        labels = Path(labels)
-        classes = read_classes(labels / "dataset.json" if labels.is_dir() else labels)
-    elif profile is None and (beside := reference.parent / "dataset.json").is_file():
-        classes = read_classes(beside)
+    reference, folders = Path(reference), [Path(item) for item in raters]
+    classes = _classes(reference, folders, labels, profile)
     if lesion_sizes_ml:
         metrics = strata(metrics or DEFAULT, lesion_sizes_ml)
     several = [prediction] if isinstance(prediction, str | Path) else prediction
-    summary = evaluate_folders(
+    return evaluate_folders(
         reference,
         [Path(item) for item in several],
         classes,
         metrics=metrics,
         settings=settings,
-        raters=[Path(item) for item in raters],
+        raters=folders,
         probabilities=[Path(item) for item in probabilities],
         profile=profile,
         mode=mode,
         images=None if images is None else Path(images),
         vessels=None if vessels is None else Path(vessels),
+        output=None if output is None else Path(output),
+        overwrite=overwrite,
         seed=seed,
         workers=workers or default_workers(),
     )
-    if output is not None:
-        write_summary(summary, Path(output))
-    return summary
+
+
+def _classes(
+    reference: Path, raters: Sequence[Path], labels: Path | str | None, profile: str | None
+) -> Classes | None:
+    """Classes of the file that was given, or of the data set that the references belong to."""
+    from evaluation import read_classes
+    from evaluation.scoring.inputs import is_consensus
+
+    if labels is not None:
+        given = Path(labels)
+        return read_classes(given / "dataset.json" if given.is_dir() else given)
+    if profile is not None:
+        return None
+    places = [reference.parent]
+    if is_consensus(reference):  # DATASET/ratersTr, or DATASET/ratersTr/RATER
+        places = [place for folder in raters[:1] for place in list(folder.absolute().parents)[:2]]
+    found = (place / "dataset.json" for place in places)
+    beside = next((path for path in found if path.is_file()), None)
+    return None if beside is None else read_classes(beside)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from evaluation.challenges.by_class import score_pair
@@ -45,6 +47,7 @@ VOXEL_DIFFERENCE = Metric(
     unit="voxels",
     high=float(np.inf),
     empty="0",
+    worst=lambda grid, _: float(grid.num_voxels),
     source="ISLES'22, ATLAS track",
 )
 LESION = Classes(members={"lesion": (1,)})
@@ -58,7 +61,12 @@ ATLAS = Profile(
     title="ISLES'22 (ATLAS): as ISLES'22 with 6 neighbours and volumes in voxels",
     classes=LESION,
     metrics={
-        **{key: METRICS[key] for key in ("dice", "lesion_count_difference", "lesion_f1")},
+        "dice": METRICS["dice"],
+        "lesion_count_difference": replace(
+            METRICS["lesion_count_difference"],
+            worst=lambda grid, _: float(grid.most_components(ATLAS_SETTINGS.connectivity)),
+        ),
+        "lesion_f1": METRICS["lesion_f1"],
         "voxel_difference": VOXEL_DIFFERENCE,
     },
     score=_score_atlas,

@@ -199,10 +199,11 @@ PROFILE = Profile(
             unit="voxels",
             high=math.inf,
             empty="official: 0 where raters agree; exact: absolute error",
+            worst=lambda grid, _: float(grid.num_voxels),
             source="CURVAS-PDACVI 2025",
         ),
         "ece": ECE,
-        **{f"ece_rater_{index}": ECE for index in range(1, 17)},
+        "ece_rater": ECE,
         **{
             f"involvement_{name.lower().replace(' ', '_')}": Metric(
                 title=f"Vascular involvement: {name}",
@@ -210,6 +211,7 @@ PROFILE = Profile(
                 unit="°",
                 high=math.inf,
                 empty="no contact: 0",
+                worst=lambda *_: vessels.FULL_TURN,
                 source="CURVAS-PDACVI 2025",
             )
             for name in vessels.VESSELS

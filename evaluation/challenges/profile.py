@@ -50,7 +50,8 @@ class Profile:
     Attributes:
         title: Name for people, with the official program.
         classes: What is scored.
-        metrics: Records of the values that `score` returns.
+        metrics: Records of the values that `score` returns; `name_1`, `name_2` and so on have the
+            record of `name`.
         score: Values of a case in a mode.
         needs: raters, probabilities.
         list_cases: Folder (or file) of references → case → label map; for challenges whose
@@ -74,6 +75,10 @@ class Profile:
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     significance: bool = False
     tie_break: tuple[str, str] | None = None
+
+    def record(self, name: str) -> Metric:
+        """What is known of a value."""
+        return self.metrics[name if name in self.metrics else name.rpartition("_")[0]]
 
 
 class NotDefinedError(Exception):

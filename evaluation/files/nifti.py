@@ -1,7 +1,8 @@
 """NIfTI files: header and voxels, checked to the last byte.
 
-ITK reads what is missing as zeros, NaN as 0, and does not compare checksums: here it only says
-where an image lies, and where it cannot (axes that are not quite at right angles) the header does.
+ITK unpacks fast, but reads what is missing as zeros, NaN as 0, and compares no checksums: what it
+read is taken where the file's own checksum fits it. Everything else is read here. Where an image
+lies says ITK, and where it cannot (axes that are not quite at right angles) the header.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,8 @@ import numpy.typing as npt
 import SimpleITK as sitk
 
 from evaluation.errors import EvaluationError
-from evaluation.files.image import Image
-from evaluation.files.packed import Packed, open_packed
+from evaluation.files.image import Image, from_itk
+from evaluation.files.packed import MOST_PER_BYTE, Packed, has_plain_name, open_packed
 
 SHEAR_TOLERANCE_VOXELS = 0.1
 """By how much a right-angled grid may miss the file's at a corner of the image."""
@@ -54,6 +56,7 @@ class Header:
         sizes: Voxels per axis, x first.
         channels: Values per voxel that follow each other (colours).
         dtype: Of a value, with its byte order.
+        lead: Everything before the voxels.
         slope: What values are multiplied by; 0: they stay as they are.
         intercept: What is then added.
         affine: [3, 4] voxel (x, y, z) → mm, as the header counts the world.
@@ -62,9 +65,15 @@ class Header:
     sizes: tuple[int, ...]
     channels: int
     dtype: np.dtype[Any]
+    lead: bytes
     slope: float
     intercept: float
     affine: Floats
+
+    @property
+    def voxel_bytes(self) -> int:
+        """Bytes of all voxels."""
+        return math.prod(self.sizes) * self.channels * self.dtype.itemsize
 
 
 def read_nifti(path: Path) -> Image:
@@ -75,8 +84,11 @@ def read_nifti(path: Path) -> Image:
     """
     with open_packed(path) as source:
         header = _read_header(path, source)
-        count = math.prod(header.sizes) * header.channels
-        raw = source.voxels(count * header.dtype.itemsize)
+        _check_spacing(path, header)
+        found = _read_by_itk(path, header) if source.is_packed and has_plain_name(path) else None
+        if found is not None:
+            return found
+        raw = source.voxels(header.voxel_bytes)
         source.finish()
     values = raw.view(header.dtype)
     array = values.astype(header.dtype.newbyteorder("="), copy=False)
@@ -96,6 +108,33 @@ def read_nifti(path: Path) -> Image:
         direction=direction,
         step=abs(header.slope),
     )
+
+
+def _check_spacing(path: Path, header: Header) -> None:
+    """Refuses voxels of no size, for which ITK takes 1 mm without a word."""
+    columns = header.affine[:, : min(len(header.sizes), 3)]
+    lengths = np.sqrt((columns**2).sum(axis=0))
+    if not (np.isfinite(lengths).all() and (lengths > 0).all()):
+        raise EvaluationError(f"{path}: spacing {lengths.tolist()} mm is not above 0.")
+
+
+def _read_by_itk(path: Path, header: Header) -> Image | None:
+    """What ITK reads of a packed file, if the checksum of header and voxels is the file's."""
+    with path.open("rb") as stream:
+        stream.seek(-8, 2)
+        checksum, size = struct.unpack("<2I", stream.read(8))
+        packed = stream.tell()
+    unpacked = len(header.lead) + header.voxel_bytes
+    if size != unpacked % (1 << 32) or unpacked > MOST_PER_BYTE * packed or header.slope:
+        return None
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError:
+        return None
+    array = sitk.GetArrayFromImage(image)
+    if array.dtype != header.dtype or zlib.crc32(array, zlib.crc32(header.lead)) != checksum:
+        return None
+    return from_itk(path, image, array)
 
 
 def _read_header(path: Path, source: Packed) -> Header:
@@ -118,11 +157,11 @@ def _read_header(path: Path, source: Packed) -> Header:
     offset = float(field("vox_offset")[0])
     if offset and not size <= offset < 1 << 40:
         raise _unreadable(path, f"vox_offset is {offset:g}")
-    source.read(max(int(offset), size + 4) - size)
     return Header(
         sizes=_sizes(path, field("dim")),
         channels=COLOURS.get(code, 1),
         dtype=np.dtype(TYPES.get(code, "u1")).newbyteorder(order),  # type: ignore[arg-type]
+        lead=raw + source.read(max(int(offset), size + 4) - size),
         slope=0.0 if is_plain else slope,
         intercept=0.0 if is_plain else intercept,
         affine=_affine(field),
@@ -174,24 +213,32 @@ def _place(
 ) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
     """Spacing per axis of the array, origin and directions, as ITK has them."""
     axes = min(len(header.sizes), 3)
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError:
+    reader = _placed_by_itk(path)
+    if reader is None:
         spacing, origin, directions = _right_angled(path, header)
     else:
         number = reader.GetDimension()
         spacing, origin = np.array(reader.GetSpacing()), np.array(reader.GetOrigin())
         directions = np.array(reader.GetDirection()).reshape(number, number)
     spacing, origin = spacing[:axes], origin[:axes]
-    if not (np.isfinite(spacing).all() and (spacing > 0).all()):
-        raise EvaluationError(f"{path}: spacing {spacing.tolist()} mm is not above 0.")
     return (
         tuple(spacing[::-1].tolist()),
         tuple(origin.tolist()),
         tuple(directions[:axes, :axes].ravel().tolist()),
     )
+
+
+def _placed_by_itk(path: Path) -> sitk.ImageFileReader | None:
+    """A reader that knows where an image lies; None where ITK cannot read that."""
+    if not has_plain_name(path):
+        return None
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    return reader
 
 
 def _right_angled(path: Path, header: Header) -> tuple[Floats, Floats, Floats]:
@@ -203,7 +250,8 @@ def _right_angled(path: Path, header: Header) -> tuple[Floats, Floats, Floats]:
     flip = np.array([-1.0, -1.0, 1.0])  # ITK counts to the left and back
     columns = header.affine[:, :3] * flip[:, None]
     lengths = np.sqrt((columns**2).sum(axis=0))
-    if not np.isfinite(header.affine).all() or not lengths.all():
+    lengths = np.where(lengths > 0, lengths, 1.0)  # of axes that a 2D image lacks
+    if not np.isfinite(header.affine).all():
         raise _unreadable(path, "its header does not say where the voxels lie")
     left, _, right = np.linalg.svd(columns / lengths)
     nearest = left @ right

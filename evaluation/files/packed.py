@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,8 +132,10 @@ def open_packed(path: Path, offset: int = 0, *, is_packed: bool | None = None) -
                 is_packed = stream.read(2) == MAGIC
             stream.seek(offset)
             yield Packed(path, stream, is_packed=is_packed)
-    except (EOFError, zlib.error, OSError) as error:
+    except (EOFError, zlib.error) as error:
         raise EvaluationError(f"{path}: truncated or damaged ({error}).") from None
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror or error}).") from None
     except MemoryError:
         raise EvaluationError(f"{path}: its voxels do not fit into the memory.") from None
 
@@ -144,10 +147,19 @@ def check_plain(path: Path) -> None:
         EvaluationError: See above.
     """
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        shown = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        shown = os.fsencode(path).decode("utf-8", "backslashreplace")
         raise EvaluationError(f"{shown}: the name is not UTF-8. Rename the file.") from None
     if not path.is_file():
         what = "is no plain file" if path.exists() else "no such file"
         raise EvaluationError(f"{path}: {what}.")
+
+
+def has_plain_name(path: Path) -> bool:
+    """Whether ITK may be told a name: one that this locale cannot spell would end the program."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -29,6 +29,7 @@ FAULTS = (
     EOFError,
     LookupError,
     OSError,
+    RuntimeError,
     SyntaxError,  # what Pillow raises on broken headers
     TypeError,
     ValueError,
@@ -149,6 +150,8 @@ def _read_tiff(path: Path) -> tuple[Array, bool]:
                     raise ValueError("truncated: strips of a page are missing")
             series = file.series[0]
             axes, array = series.axes, series.asarray(maxworkers=1)
+            if series.kind == "shaped" and axes == "SYX":
+                axes = "QYX"  # so tifffile writes three or four slices if nobody tells it otherwise
     except tifffile.TiffFileError as error:
         raise ValueError(str(error)) from None
     array = array.astype(np.uint8) if array.dtype == bool else array

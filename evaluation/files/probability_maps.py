@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
+import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,10 +17,13 @@ import numpy.typing as npt
 from evaluation.errors import EvaluationError
 from evaluation.files.image_files import ENDINGS, read_image
 from evaluation.files.label_maps import stem
+from evaluation.files.packed import check_plain
 
 ARRAYS = (".npz", ".npy")
 KEYS = ("probabilities", "softmax")
 SLAB_BYTES = 1 << 26
+FAULTS = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError)
+"""What zipfile raises besides on damaged archives."""
 Array = npt.NDArray[Any]
 
 
@@ -64,6 +70,24 @@ class ProbabilityMap:
         """[c, z, y, x] or [c, y, x]."""
         return self._reader.shape
 
+    def fit(self, shape: tuple[int, ...]) -> None:
+        """Checks that the probabilities lie on an image's grid.
+
+        Some programs (nnU-Net) write those of a 2D image as one slice, [c, 1, y, x].
+
+        Args:
+            shape: [z, y, x] or [y, x].
+
+        Raises:
+            EvaluationError: They do not.
+        """
+        if self.shape[1:] == (1, *shape):
+            self._reader = _Image(self.whole()[:, 0])
+        if self.shape[1:] != shape:
+            raise EvaluationError(
+                f"{self.path}: shape {self.shape[1:]}, the reference has {shape}."
+            )
+
     def slabs(self) -> Iterator[tuple[slice, Array]]:
         """Parts along the first spatial axis: their place, and [c, n, …] values."""
         depth = self.shape[1]
@@ -89,9 +113,10 @@ class _Npy:
 
     def __init__(self, path: Path, named: Path) -> None:
         self._path = path
+        check_plain(path)
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, OverflowError, TypeError) as error:
             raise EvaluationError(f"{named}: cannot be read as an array ({error}).") from None
         if array.ndim not in (3, 4):
             raise EvaluationError(
@@ -155,7 +180,8 @@ def _image(path: Path) -> _Image:
 
 
 def _unpack(path: Path, folder: Path) -> Path:
-    """Unpacks the one array of an .npz file, block by block."""
+    """Unpacks the one array of an .npz file, block by block; its checksum stands at its end."""
+    check_plain(path)
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".npy")]
@@ -164,12 +190,16 @@ def _unpack(path: Path, folder: Path) -> Path:
                 raise EvaluationError(
                     f"{path}: holds {len(names)} arrays; expected one called 'probabilities'."
                 )
-            target = folder / "array.npy"
+            target, size = folder / "array.npy", archive.getinfo(chosen[0]).file_size
+            if size > shutil.disk_usage(folder).free:
+                raise EvaluationError(
+                    f"{path}: unpacks to {size / 1e9:.1f} GB, more than {folder.parent} has left."
+                )
             with archive.open(chosen[0]) as source, target.open("wb") as stream:
                 while block := source.read(1 << 22):
                     stream.write(block)
             return target
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *FAULTS) as error:
         raise EvaluationError(f"{path}: truncated or damaged ({error}).") from None
 
 

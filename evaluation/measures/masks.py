@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.measures.boxes import Box, box_of, boxes_of
+from evaluation.measures.grid import Grid
 from evaluation.measures.lesions import Lesions, find_lesions
 from evaluation.measures.surfaces import SurfaceDistances, border_voxels, measure, surface_elements
 from evaluation.measures.voxel_counts import Counts
@@ -56,7 +57,8 @@ class MaskPair:
             )
         self.label = label
         size = reference.size
-        self.diagonal_mm = diagonal_mm or diagonal(reference.shape, self.spacing_mm)
+        grid = Grid(shape=reference.shape, spacing_mm=self.spacing_mm)
+        self.diagonal_mm = grid.diagonal_mm if diagonal_mm is None else diagonal_mm
         box = box_of(reference | prediction)
         self.reference = np.ascontiguousarray(reference[box])
         self.prediction = np.ascontiguousarray(prediction[box])
@@ -115,11 +117,6 @@ class MaskPair:
         return self._lesions[connectivity]
 
 
-def diagonal(shape: Sequence[int], spacing_mm: Sequence[float]) -> float:
-    """Diagonal of an image in mm: the largest distance that two of its points can have."""
-    return math.sqrt(sum((size * step) ** 2 for size, step in zip(shape, spacing_mm, strict=True)))
-
-
 def pairs(
     reference: npt.NDArray[np.integer],
     prediction: npt.NDArray[np.integer],
@@ -157,6 +154,8 @@ class _Cut:
         self.maps = (reference, prediction)
         self.members, self.box, self.name = members, box, name
         self.counts, self.spacing_mm, self.ignore = counts, spacing_mm, ignore
+        grid = Grid(shape=reference.shape, spacing_mm=tuple(spacing_mm))
+        self.diagonal_mm = grid.diagonal_mm
 
     def pair(self) -> MaskPair:
         """The masks of the class in their box."""
@@ -170,7 +169,7 @@ class _Cut:
             self.spacing_mm,
             label=self.name,
             counts=self.counts,
-            diagonal_mm=diagonal(self.maps[0].shape, self.spacing_mm),
+            diagonal_mm=self.diagonal_mm,
         )
 
 

@@ -15,7 +15,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def region_masks(
-    labels: npt.NDArray[Any], names: Sequence[Region], margin: int
+    labels: npt.NDArray[Any], names: Sequence[Region], margin: int, ignore: int | None = None
 ) -> dict[Region, Mask | None]:
     """Mask of each region of a reference label map; None: every voxel.
 
@@ -23,32 +23,35 @@ def region_masks(
         labels: [z, y, x] or [y, x].
         names: Among image, box and band.
         margin: Voxels around the box, and around borders between labels.
+        ignore: Value of voxels that nobody labelled: neither they nor their border are one.
     """
     result: dict[Region, Mask | None] = {}
     for name in names:
         if name == "image":
             result[name] = None
         elif name == "box":
-            result[name] = _box(labels, margin)
+            result[name] = _box(labels, margin, ignore)
         else:
-            result[name] = _band(labels, margin)
+            result[name] = _band(labels, margin, ignore)
     return result
 
 
-def _box(labels: npt.NDArray[Any], margin: int) -> Mask:
+def _box(labels: npt.NDArray[Any], margin: int, ignore: int | None) -> Mask:
     mask = np.zeros(labels.shape, dtype=bool)
-    box = box_of(labels > 0)
+    box = box_of(labels > 0 if ignore is None else (labels > 0) & (labels != ignore))
     if all(side.stop > side.start for side in box):
         mask[tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in box)] = True
     return mask
 
 
-def _band(labels: npt.NDArray[Any], margin: int) -> Mask:
+def _band(labels: npt.NDArray[Any], margin: int, ignore: int | None) -> Mask:
     """Voxels within a number of steps (along the axes, one after the other) of a border."""
     band = np.zeros(labels.shape, dtype=bool)
     for axis in range(labels.ndim):
         low, high = neighbour_slices(labels.ndim, axis)
         differs = labels[low] != labels[high]
+        if ignore is not None:
+            differs &= (labels[low] != ignore) & (labels[high] != ignore)
         band[low] |= differs
         band[high] |= differs
     for axis in range(labels.ndim):

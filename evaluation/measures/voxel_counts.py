@@ -8,8 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.errors import EvaluationError
+
 CHUNK = 1 << 20
 """Voxels at once."""
+MOST_LABELS = 10_000
+"""Their table of pairs takes 800 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,56 @@ class Counts:
         return self.true_positive + self.false_positive
 
 
+@dataclass(frozen=True, kw_only=True)
+class JointHistogram:
+    """How often each label of a reference meets each label of a prediction.
+
+    Attributes:
+        values: [v] labels that occur, ascending.
+        voxels: [v, v] voxels with values[i] in the reference and values[j] in the prediction.
+    """
+
+    values: npt.NDArray[np.int64]
+    voxels: npt.NDArray[np.int64]
+
+    @property
+    def in_reference(self) -> set[int]:
+        """Labels of the reference."""
+        return set(self.values[self.voxels.any(axis=1)].tolist())
+
+    @property
+    def in_prediction(self) -> set[int]:
+        """Labels of the prediction."""
+        return set(self.values[self.voxels.any(axis=0)].tolist())
+
+    def count_classes(
+        self, classes: Mapping[str, Sequence[int]], *, ignore: int | None = None
+    ) -> dict[str, Counts]:
+        """Voxel counts of classes.
+
+        Args:
+            classes: Name → raw values; several values are a region.
+            ignore: Raw value of reference voxels that do not count.
+        """
+        joint = self.voxels
+        if ignore is not None:
+            joint = np.where(self.values[:, None] == ignore, 0, joint)
+        total = int(joint.sum())
+        result = {}
+        for name, members in classes.items():
+            inside = np.isin(self.values, list(members))
+            hit = int(joint[np.ix_(inside, inside)].sum())
+            in_reference = int(joint[inside, :].sum())
+            in_prediction = int(joint[:, inside].sum())
+            result[name] = Counts(
+                true_positive=hit,
+                false_positive=in_prediction - hit,
+                false_negative=in_reference - hit,
+                true_negative=total - in_reference - in_prediction + hit,
+            )
+        return result
+
+
 def count_classes(
     reference: npt.NDArray[np.integer],
     prediction: npt.NDArray[np.integer],
@@ -46,53 +100,29 @@ def count_classes(
     *,
     ignore: int | None = None,
 ) -> dict[str, Counts]:
-    """Counts all classes in one pass over the two label maps.
+    """Counts all classes in one pass over two label maps; see `JointHistogram`."""
+    return joint_histogram(reference, prediction).count_classes(classes, ignore=ignore)
 
-    Args:
-        reference: Label map of any shape.
-        prediction: Label map of the same shape.
-        classes: Name → raw values; several values are a region.
-        ignore: Raw value of reference voxels that do not count.
+
+def joint_histogram(
+    reference: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer]
+) -> JointHistogram:
+    """Counts every pair of labels of two label maps.
 
     Raises:
         ValueError: The shapes differ.
+        EvaluationError: The values are too many to be labels.
     """
     if reference.shape != prediction.shape:
         raise ValueError(
             f"shapes differ: reference {reference.shape}, prediction {prediction.shape}"
         )
-    values, joint = joint_histogram(reference, prediction)
-    if ignore is not None:
-        joint[values == ignore, :] = 0
-    total = int(joint.sum())
-    result = {}
-    for name, members in classes.items():
-        inside = np.isin(values, list(members))
-        hit = int(joint[np.ix_(inside, inside)].sum())
-        in_reference = int(joint[inside, :].sum())
-        in_prediction = int(joint[:, inside].sum())
-        result[name] = Counts(
-            true_positive=hit,
-            false_positive=in_prediction - hit,
-            false_negative=in_reference - hit,
-            true_negative=total - in_reference - in_prediction + hit,
-        )
-    return result
-
-
-def joint_histogram(
-    reference: npt.NDArray[np.integer], prediction: npt.NDArray[np.integer]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Counts every pair of labels.
-
-    Returns:
-        (values, counts): the labels that occur, and counts[i, j] voxels with values[i] in the
-        reference and values[j] in the prediction.
-    """
     if all(labels.dtype == np.uint8 for labels in (reference, prediction)):
         return _of_bytes(reference.ravel().view(np.uint8), prediction.ravel().view(np.uint8))
     values = np.union1d(values_of(reference), values_of(prediction)).astype(np.int64)
     size = len(values)
+    if size > MOST_LABELS:
+        raise EvaluationError(f"{size} different values are too many to be labels.")
     if size and values[0] >= 0 and values[-1] < 65536:
         table = np.zeros(int(values[-1]) + 1, dtype=np.int32)
         table[values] = np.arange(size)
@@ -103,15 +133,16 @@ def joint_histogram(
             part = slice(start, start + CHUNK)
             pairs = table[flat_reference[part]] * size + table[flat_prediction[part]]
             joint += np.bincount(pairs, minlength=size * size)
-        return values, joint.reshape(size, size)
+        return JointHistogram(values=values, voxels=joint.reshape(size, size))
     pairs = np.searchsorted(values, reference.ravel().astype(np.int64)) * size
     pairs += np.searchsorted(values, prediction.ravel().astype(np.int64))
-    return values, np.bincount(pairs, minlength=size * size).reshape(size, size)
+    voxels = np.bincount(pairs, minlength=size * size).reshape(size, size)
+    return JointHistogram(values=values, voxels=voxels)
 
 
 def _of_bytes(
     reference: npt.NDArray[np.uint8], prediction: npt.NDArray[np.uint8]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> JointHistogram:
     """The same for bytes, whose pairs are 16-bit numbers as they stand."""
     joint = np.zeros(1 << 16, dtype=np.int64)
     for start in range(0, reference.size, CHUNK):
@@ -122,7 +153,7 @@ def _of_bytes(
         joint += np.bincount(pairs, minlength=1 << 16)
     table = joint.reshape(256, 256)
     values = np.flatnonzero(table.any(axis=0) | table.any(axis=1))
-    return values.astype(np.int64), table[np.ix_(values, values)]
+    return JointHistogram(values=values.astype(np.int64), voxels=table[np.ix_(values, values)])
 
 
 def values_of(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:

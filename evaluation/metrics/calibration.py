@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from evaluation.measures.reliability import Calibration
+from evaluation.measures.reliability import SMALLEST, Calibration
 from evaluation.metrics.metric import Metric
 from evaluation.settings import Settings
 
@@ -81,7 +81,7 @@ NLL = Metric(
     direction="lower",
     unit="nat",
     high=math.inf,
-    worst=-math.log(1e-12),
+    worst=lambda *_: -math.log(SMALLEST),
     empty=EMPTY,
     accepts=("region",),
     source="mean of −ln p of the true class, p at least 1e-12",

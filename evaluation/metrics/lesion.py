@@ -173,6 +173,7 @@ LESION_COUNT_DIFFERENCE = Metric(
     high=math.inf,
     empty="0",
     accepts=("connectivity", "lesion_ml"),
+    worst=lambda grid, settings: float(grid.most_components(settings.connectivity)),
     source="ISLES'22",
 )
 LESION_DICE = Metric(

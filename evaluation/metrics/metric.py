@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from evaluation.measures.grid import Grid
 from evaluation.measures.masks import MaskPair
 from evaluation.measures.rater_case import RaterCase
 from evaluation.measures.reliability import Calibration
@@ -28,7 +29,9 @@ class Metric:
         empty: What the value is where masks are empty, in words.
         accepts: Settings that may stand behind the name, as in `hd95:medpy`.
         source: Paper or program that defines it.
-        worst: Value of a missing prediction where `low` or `high` is no finite one.
+        worst: No prediction is worse than this, where `low` or `high` is no finite one; None: the
+            image's diagonal for distances in mm.
+        needs_soft: Of metrics of raters: whether it looks at probabilities where there are some.
         scope: Whether it has a value per class, or one for all classes together.
         adaptive: Whether its bins hold equal numbers of voxels whatever the settings say.
     """
@@ -44,7 +47,8 @@ class Metric:
     empty: str
     accepts: tuple[str, ...] = ()
     source: str
-    worst: float | None = None
+    worst: Callable[[Grid, Settings], float] | None = None
+    needs_soft: bool = False
     scope: Literal["class", "all"] = "class"
     adaptive: bool = False
 

@@ -222,6 +222,7 @@ SOFT_DICE = Metric(
     of_raters=soft_dice,
     direction="higher",
     empty="both empty at a threshold: policy (nan: the threshold does not count)",
+    needs_soft=True,
     source="QUBIQ: mean over the thresholds 0.1 … 0.9",
 )
 GED = Metric(
@@ -256,6 +257,8 @@ CRPS = Metric(
     high=math.inf,
     empty="no spread: absolute volume error (official: 0)",
     accepts=("crps",),
+    worst=lambda grid, _: grid.volume_ml,
+    needs_soft=True,
     source="Gneiting & Raftery 2007; normal distribution fitted to the raters' volumes",
 )
 VOLUME_LOW = Metric(
@@ -288,6 +291,7 @@ CONSENSUS_CONFIDENCE = Metric(
     of_raters=_confidence,
     direction="higher",
     empty="no consensus or no probabilities: nan",
+    needs_soft=True,
     source="CURVAS 2024",
 )
 BACKGROUND_CONFIDENCE = Metric(
@@ -295,6 +299,7 @@ BACKGROUND_CONFIDENCE = Metric(
     of_raters=_background_confidence,
     direction="higher",
     empty=NO_PROBABILITIES,
+    needs_soft=True,
     source="CURVAS 2024",
 )
 DISSENSUS_CONFIDENCE = Metric(

@@ -61,6 +61,7 @@ ABSOLUTE_VOLUME_DIFFERENCE = Metric(
     unit="ml",
     high=math.inf,
     empty="0 where both are empty",
+    worst=lambda grid, _: grid.volume_ml,
     source="ISLES'22",
 )
 RELATIVE_VOLUME_DIFFERENCE = Metric(

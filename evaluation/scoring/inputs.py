@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
+from evaluation.challenges.profile import Profile
 from evaluation.errors import EvaluationError
+from evaluation.files.label_maps import list_label_maps, stem
+from evaluation.files.probability_maps import list_probabilities
+from evaluation.labels import Classes
 from evaluation.scoring.case import CaseFiles
 from evaluation.scoring.consensus import Consensus
+
+CONSENSUS: tuple[Consensus, ...] = ("majority", "staple")
+File = TypeVar("File")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +52,7 @@ class Inputs:
                 reference=None if self.references is None else self.references[case],
                 raters={name: files[case] for name, files in self.raters.items() if case in files},
                 predictions={name: files.get(case) for name, files in self.methods.items()},
-                probabilities={
-                    name: files[case] for name, files in self.probabilities.items() if case in files
-                },
+                probabilities={name: files.get(case) for name, files in self.probabilities.items()},
             )
             for case in sorted(names)
         ]
@@ -114,14 +120,80 @@ def surplus_predictions(inputs: Inputs, cases: Sequence[CaseFiles]) -> tuple[str
     )
 
 
+def find_inputs(
+    reference: Path,
+    predictions: Sequence[Path],
+    raters: Sequence[Path],
+    probabilities: Sequence[Path],
+    *,
+    classes: Classes | None = None,
+    profile: Profile | None = None,
+    images: Path | None = None,
+    vessels: Path | None = None,
+) -> Inputs:
+    """Finds the files; see `evaluate_folders`.
+
+    Raises:
+        EvaluationError: Folders are missing, or their numbers do not fit.
+    """
+    if not predictions:
+        raise EvaluationError("No predictions: give at least one folder or file.")
+    if probabilities and len(probabilities) != len(predictions):
+        raise EvaluationError(
+            f"{len(probabilities)} folders of probabilities for {len(predictions)} predictions: "
+            "give one per prediction, in the same order."
+        )
+    by_rater = {
+        name: list_label_maps(path) for name, path in name_folders(rater_folders(raters)).items()
+    }
+    if is_consensus(reference) and not by_rater:
+        raise EvaluationError(f"'{reference}' needs the raters' label maps: give --raters.")
+    list_cases = list_label_maps if profile is None else profile.list_cases
+    references = None if is_consensus(reference) else list_cases(reference)
+    names = tuple(name_folders(predictions)) if len(predictions) > 1 else ("",)
+    members = tuple(classes.members) if classes is not None else ()
+    labels = [_fit(references, path, list_label_maps(path)) for path in predictions]
+    soft = [_fit(references, path, list_probabilities(path, members)) for path in probabilities]
+    return Inputs(
+        references=references,
+        methods=dict(zip(names, labels, strict=True)),
+        raters=by_rater,
+        probabilities=dict(zip(names, soft, strict=False)),
+        consensus="staple" if str(reference) == "staple" else "majority",
+        images={} if images is None else list_label_maps(images),
+        vessels={} if vessels is None else list_label_maps(vessels),
+    )
+
+
+def _fit(
+    references: Mapping[str, Path] | None, path: Path, files: Mapping[str, File]
+) -> dict[str, File]:
+    """Two single files belong together whatever they are called."""
+    if references is not None and len(references) == 1 and path.is_file():
+        return dict(zip(references, files.values(), strict=True))
+    return dict(files)
+
+
+def is_consensus(reference: Path) -> bool:
+    """Whether a reference is to be made of the raters."""
+    return str(reference) in CONSENSUS and not reference.exists()
+
+
 def rater_folders(folders: Sequence[Path]) -> list[Path]:
-    """The folders of the raters; one that only holds folders stands for those."""
-    if len(folders) != 1 or not folders[0].is_dir():
-        return list(folders)
-    inside = sorted(path for path in folders[0].iterdir() if not path.name.startswith("."))
-    if len(inside) > 1 and all(path.is_dir() for path in inside):
-        return inside
-    return list(folders)
+    """The folders of the raters; one that holds such folders stands for those."""
+    return [inside for folder in folders for inside in _raters_in(folder) or [folder]]
+
+
+def _raters_in(folder: Path) -> list[Path]:
+    """Folders with label maps in a folder that has none itself."""
+    if not folder.is_dir() or _holds_label_maps(folder):
+        return []
+    inside = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in inside if path.is_dir() and _holds_label_maps(path))
+
+
+def _holds_label_maps(folder: Path) -> bool:
+    return any(stem(path.name) is not None for path in folder.iterdir() if not path.is_dir())
 
 
 def name_folders(folders: Sequence[Path]) -> dict[str, Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
@@ -11,23 +11,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evaluation.errors import EvaluationError
 from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import ALL_CLASSES, Classes
+from evaluation.measures.grid import Grid
 from evaluation.measures.reliability import Calibration
-from evaluation.measures.voxel_counts import values_of
+from evaluation.measures.voxel_counts import JointHistogram, values_of
 from evaluation.metrics import Chosen
-from evaluation.scoring.case import (
-    CaseFiles,
-    at_worst,
-    count_calibration,
-    load_case,
-    load_labels,
-    read_soft,
-    score_masks,
-    score_raters,
-)
+from evaluation.scoring.calibration import count_calibration
+from evaluation.scoring.case import CaseFiles, load_case, load_labels
 from evaluation.scoring.consensus import Consensus
+from evaluation.scoring.masks import score_masks
+from evaluation.scoring.raters import read_soft, score_raters
+from evaluation.scoring.unknown import UnknownValues
+from evaluation.scoring.worst import worst_value
 from evaluation.settings import Settings
 from evaluation.summary import Score
 
@@ -39,45 +37,35 @@ class MetricRun:
         classes: What is scored.
         chosen: The metrics.
         consensus: How references are made of raters.
-        with_probabilities: Methods that have probabilities; a case that lacks them is worst.
     """
 
-    def __init__(
-        self,
-        classes: Classes,
-        chosen: Sequence[Chosen],
-        consensus: Consensus,
-        with_probabilities: Collection[str] = (),
-    ) -> None:
+    def __init__(self, classes: Classes, chosen: Sequence[Chosen], consensus: Consensus) -> None:
         self.classes, self.consensus = classes, consensus
-        self._with_probabilities = frozenset(with_probabilities)
         self.of_masks = [item for item in chosen if item.metric.of_masks]
         self.of_probabilities = [item for item in chosen if item.metric.of_probabilities]
         self.of_raters = [item for item in chosen if item.metric.of_raters]
         self._pooled: dict[tuple[str, str], Calibration] = {}
-        self._unknown: dict[int, set[str]] = {}
+        self._unknown = UnknownValues(classes)
         self._lock = threading.Lock()
 
     def score(
         self, files: CaseFiles, executor: Executor | None, done: Callable[[], Any]
     ) -> list[Score]:
         """Scores of one case; classes may run in an executor."""
-        raters, reference, first = load_case(files, self.consensus)
+        raters, reference, first = load_case(files, self.consensus, self.classes.ignore)
         scores: list[Score] = []
         for method, path in files.predictions.items():
             prediction = load_labels(path, first, reference)
-            if prediction is not None:
-                self._look_for_unknown(files.case, prediction)
             values: dict[str, dict[str, float]] = {name: {} for name in self.classes.members}
             if self.of_masks:
-                parts = score_masks(
-                    reference, prediction, self.classes, self.of_masks, executor, done
-                )
-                _merge(values, parts)
+                _merge(values, self._of_masks(files.case, reference, prediction, executor, done))
+            elif prediction is not None:
+                found = values_of(prediction).tolist()
+                self._unknown.add(files.case, values_of(reference.labels).tolist(), found)
             if self.of_probabilities:
                 _merge(values, self._calibrate(files, method, reference, executor))
             if self.of_raters:
-                _merge(values, self._against_raters(files, method, raters, prediction))
+                _merge(values, self._against_raters(files, method, raters, reference, prediction))
             scores += [
                 Score(case=files.case, label=label, metric=metric, value=value, method=method)
                 for label, found in values.items()
@@ -85,34 +73,37 @@ class MetricRun:
             ]
         return scores
 
-    def _look_for_unknown(self, case: str, prediction: npt.NDArray[np.integer]) -> None:
-        known = {0, *(value for members in self.classes.members.values() for value in members)}
-        if self.classes.ignore is not None:
-            known.add(self.classes.ignore)
-        found = set(map(int, values_of(prediction))) - known
-        with self._lock:
-            for value in found:
-                self._unknown.setdefault(value, set()).add(case)
+    def _of_masks(
+        self,
+        case: str,
+        reference: LabelMap,
+        prediction: npt.NDArray[np.integer] | None,
+        executor: Executor | None,
+        done: Callable[[], Any],
+    ) -> dict[str, dict[str, float]]:
+        def seen(histogram: JointHistogram) -> None:
+            self._unknown.add(case, histogram.in_reference, histogram.in_prediction)
+
+        try:
+            return score_masks(
+                reference, prediction, self.classes, self.of_masks, executor, done, seen
+            )
+        except EvaluationError as error:
+            raise EvaluationError(f"Case '{case}': {error}") from None
 
     def notes(self) -> list[str]:
-        """Values of predictions that are no class, in words."""
-        if not self._unknown:
-            return []
-        listed = ", ".join(map(str, sorted(self._unknown)[:5]))
-        cases = sorted(set().union(*self._unknown.values()))
-        return [
-            f"Predictions hold values that are no class: {listed} (in {len(cases)} cases, such as "
-            f"'{cases[0]}'). They count as background; are the classes those of the predictions?"
-        ]
+        """What a reader should know about the label maps."""
+        return self._unknown.notes()
 
     def _calibrate(
         self, files: CaseFiles, method: str, reference: LabelMap, executor: Executor | None
     ) -> dict[str, dict[str, float]]:
         paths = files.probabilities.get(method)
         if paths is None:
+            grid = Grid(shape=reference.labels.shape, spacing_mm=reference.spacing_mm)
             return {
                 label: {
-                    item.name: at_worst(item.metric)
+                    item.name: worst_value(item.metric, grid, item.settings)
                     for item in self.of_probabilities
                     if (item.metric.scope == "all") == (label == ALL_CLASSES)
                 }
@@ -151,22 +142,24 @@ class MetricRun:
         files: CaseFiles,
         method: str,
         raters: Mapping[str, LabelMap],
+        reference: LabelMap,
         prediction: Any,
     ) -> dict[str, dict[str, float]]:
         if not raters:
             return {}
-        first = next(iter(raters.values()))
         soft = None
-        if method in files.probabilities:
-            with ProbabilityMap(files.probabilities[method]) as probabilities:
-                soft = read_soft(probabilities, self.classes, first.labels.shape)
+        paths = files.probabilities.get(method)
+        if paths is not None:
+            with ProbabilityMap(paths) as probabilities:
+                soft = read_soft(probabilities, self.classes, reference.labels.shape)
         return score_raters(
             raters,
+            reference,
             prediction,
             soft,
             self.classes,
             self.of_raters,
-            lacks_probabilities=method in self._with_probabilities and soft is None,
+            lacks_probabilities=method in files.probabilities and soft is None,
         )
 
     def reliability(self, settings: Settings) -> dict[tuple[str, str], Any]:

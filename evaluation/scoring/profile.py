@@ -17,16 +17,12 @@ from evaluation.errors import EvaluationError
 from evaluation.files.image_files import read_image
 from evaluation.files.label_maps import LabelMap
 from evaluation.files.probability_maps import ProbabilityMap
-from evaluation.measures.masks import diagonal
+from evaluation.measures.grid import Grid
 from evaluation.measures.reliability import probability_fault
-from evaluation.scoring.case import (
-    CaseFiles,
-    at_worst,
-    load_case,
-    load_labels,
-    read_checked,
-)
+from evaluation.scoring.case import CaseFiles, load_case, load_labels, read_checked
 from evaluation.scoring.consensus import Consensus
+from evaluation.scoring.worst import worst_value
+from evaluation.settings import Settings
 from evaluation.summary import Score
 
 
@@ -56,7 +52,9 @@ def score_profile(
     raters: Sequence[Labels],
     extra: ProfileFiles,
 ) -> ProfileScores:
-    """Scores one case of one method; a missing prediction is scored as an empty one.
+    """Scores one case of one method.
+
+    It is the worst without a prediction, or without the probabilities that its other cases have.
 
     Raises:
         EvaluationError: The profile needs raters or probabilities that are not there.
@@ -66,13 +64,15 @@ def score_profile(
             f"Case '{files.case}': the profile needs several raters, found {len(raters)}. "
             "Give their folders with --raters."
         )
+    lacks = method in files.probabilities and files.probabilities[method] is None
+    is_missing = prediction is None or ("probabilities" in profile.needs and lacks)
     labels = np.zeros_like(reference.labels) if prediction is None else prediction
     case = ProfileCase(
         reference=reference.labels,
         prediction=labels,
         spacing_mm=reference.spacing_mm,
         raters=tuple(raters),
-        probabilities=_probabilities(profile, files, method, reference, labels, prediction is None),
+        probabilities=_probabilities(profile, files, method, labels, is_missing),
         image=_image(extra.images.get(files.case), reference),
         vessels=_vessels(extra.vessels.get(files.case), reference),
     )
@@ -80,18 +80,16 @@ def score_profile(
     others = values
     if profile.defects:
         others = profile.score(case, "exact" if mode == "official" else "official")
-    if prediction is None:
-        diagonal_mm = diagonal(labels.shape, reference.spacing_mm)
-        values, others = (_at_worst(profile, found, diagonal_mm) for found in (values, others))
+    if is_missing:
+        grid = Grid(shape=labels.shape, spacing_mm=reference.spacing_mm)
+        values, others = (_at_worst(profile, found, grid) for found in (values, others))
     return ProfileScores(values=values, others=others)
 
 
-def _at_worst(profile: Profile, values: Values, diagonal_mm: float) -> Values:
+def _at_worst(profile: Profile, values: Values, grid: Grid) -> Values:
     return {
         label: {
-            name: at_worst(profile.metrics[name], value, diagonal_mm)
-            if name in profile.metrics
-            else value
+            name: worst_value(profile.record(name), grid, Settings(), value)
             for name, value in found.items()
         }
         for label, found in values.items()
@@ -110,7 +108,6 @@ def _probabilities(
     profile: Profile,
     files: CaseFiles,
     method: str,
-    reference: LabelMap,
     labels: npt.NDArray[np.integer],
     is_missing: bool,
 ) -> npt.NDArray[np.floating] | None:
@@ -120,15 +117,13 @@ def _probabilities(
     number = len(profile.classes.members)
     if is_missing:
         return np.zeros((number, *labels.shape), dtype=np.float32)
-    if method not in files.probabilities:
+    paths = files.probabilities.get(method)
+    if paths is None:
         raise EvaluationError(
             f"Case '{files.case}': the profile needs probabilities. Give --probabilities."
         )
-    with ProbabilityMap(files.probabilities[method]) as found:
-        if found.shape[1:] != labels.shape:
-            raise EvaluationError(
-                f"{found.path}: shape {found.shape[1:]}, the reference has {labels.shape}."
-            )
+    with ProbabilityMap(paths) as found:
+        found.fit(labels.shape)
         if found.shape[0] not in (number, number + 1):
             raise EvaluationError(
                 f"{found.path}: has {found.shape[0]} channels; expected {number} or, with the "
@@ -208,22 +203,25 @@ class ProfileRun:
 
     def notes(self, parts: Iterable[list[Score]]) -> list[str]:
         """Says where the official program's defects change the values of these data."""
-        gaps: dict[tuple[str, str], list[float]] = {}
-        for part in parts:
-            for score in part:
-                other = self.other[(score.method, score.case, score.label, score.metric)]
-                if math.isnan(score.value) and math.isnan(other):
-                    continue
-                gap = abs(score.value - other)
-                if math.isnan(gap) or gap > 1e-6 * max(1.0, abs(other)):
-                    gaps.setdefault((score.metric, score.label), []).append(gap)
+        gaps: dict[str, list[float]] = {}
+        labels: dict[str, dict[str, None]] = {}
+        for score in (score for part in parts for score in part):
+            other = self.other[(score.method, score.case, score.label, score.metric)]
+            if math.isnan(score.value) and math.isnan(other):
+                continue
+            gap = abs(score.value - other)
+            if math.isnan(gap) or gap > 1e-6 * max(1.0, abs(other)):
+                gaps.setdefault(score.metric, []).append(gap)
+                labels.setdefault(score.metric, {})[score.label] = None
         second = "exact" if self.mode == "official" else "official"
         notes = [f"Profile {self.name}, {self.mode}: {self.profile.title}."]
-        for (metric, label), found in gaps.items():
+        for metric, found in gaps.items():
             known = [gap for gap in found if not math.isnan(gap)]
             largest = f"by up to {max(known):.3g}" if known else "one of them is undefined"
             notes.append(
-                f"{metric} of {label}: {second} differs from {self.mode} in {len(found)} scores, "
-                f"{largest} ({self.profile.defects})."
+                f"{metric} of {', '.join(labels[metric])}: {second} differs from {self.mode} in "
+                f"{len(found)} scores, {largest}."
             )
+        if gaps:
+            notes.append(f"What the official program does otherwise: {self.profile.defects}.")
         return notes

@@ -40,5 +40,5 @@ def run_cases(
 
         parts = list(pool.map(work, cases))
     if faults:
-        raise EvaluationError("\n".join(sorted(faults)))
+        raise EvaluationError(*sorted(faults))
     return parts

@@ -173,8 +173,9 @@ def test_results_are_not_replaced_unless_asked(folders, capsys):
     arguments = [str(folders / "ref"), str(folders / "pred"), "-o", str(folders / "out")]
     assert command.main(arguments) == 0
     before = (folders / "out/summary.json").read_bytes()
-    assert command.main(arguments) == 1
+    assert command.main([*arguments, "--metrics", "dice"]) == 1
     assert "exists already" in capsys.readouterr().err
+    assert (folders / "out/summary.json").read_bytes() == before
     assert command.main([*arguments, "--overwrite", "--metrics", "dice"]) == 0
     assert (folders / "out/summary.json").read_bytes() != before
 

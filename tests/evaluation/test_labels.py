@@ -18,3 +18,15 @@ def test_unusable_labels_are_named(tmp_path, text):
         evaluation.read_classes(tmp_path / "dataset.json")
     with pytest.raises(EvaluationError, match="no such file"):
         evaluation.read_classes(tmp_path / "none.json")
+
+
+def test_a_class_cannot_have_the_name_of_all_of_them(tmp_path):
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0, "all classes": 1}}')
+    with pytest.raises(EvaluationError, match="cannot be called 'all classes'"):
+        evaluation.read_classes(tmp_path / "dataset.json")
+
+
+def test_lists_in_lists_without_end_are_named(tmp_path):
+    (tmp_path / "dataset.json").write_text("[" * 200_000)
+    with pytest.raises(EvaluationError, match="no usable 'labels'"):
+        evaluation.read_classes(tmp_path / "dataset.json")

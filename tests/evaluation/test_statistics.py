@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.statistics import compare, describe, permutation_p, wilcoxon_p
+from evaluation.statistics import (
+    class_means,
+    compare,
+    describe,
+    drawn_sums,
+    permutation_p,
+    wilcoxon_p,
+)
 
 
 def test_descriptions_are_those_of_numpy():
@@ -52,3 +59,12 @@ def test_comparisons_pair_the_cases():
     found = compare([0.9, 0.8, math.nan, 0.7], [0.8, 0.7, 0.1, 0.6], ("dice", "a", "x", "y"))
     assert found.number == 3
     assert found.difference == pytest.approx(0.1)
+
+
+@pytest.mark.filterwarnings("error")
+def test_infinite_values_count_where_they_are_drawn():
+    table = np.array([[1.0, np.inf], [2.0, 3.0], [np.nan, -np.inf]])
+    draws = np.array([[1.0, 1, 0], [0, 2, 0], [0, 1, 1]])
+    expected = [[3, np.inf], [4, 6], [2, -np.inf]]
+    assert drawn_sums(table, draws).tolist() == expected
+    assert class_means(table, draws)[:2].tolist() == [np.inf, 2.5]

@@ -1,4 +1,4 @@
-"""One case: calibration counted in slabs, ignored voxels, regions."""
+"""Calibration of a case: counted in slabs, ignored voxels, regions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import evaluation
 from evaluation.files.probability_maps import ProbabilityMap
 from evaluation.labels import Classes
 from evaluation.metrics import choose
-from evaluation.scoring import case as case_module
+from evaluation.scoring.calibration import count_calibration
 from evaluation.settings import Settings
 from tests.evaluation.conftest import write
 
@@ -27,7 +27,7 @@ def test_the_size_of_slabs_changes_not_a_bit(made, tmp_path, monkeypatch, chunk)
 
     def run(slab_bytes):
         with ProbabilityMap((tmp_path / "a.npy",), slab_bytes=slab_bytes) as found:
-            together, each = case_module.count_calibration(labels, found, CLASSES, chosen)
+            together, each = count_calibration(labels, found, CLASSES, chosen)
         items = {**each, "all": together}
         return [
             item.metric.of_probabilities(found, item.settings)
@@ -48,7 +48,7 @@ def test_ignored_voxels_do_not_count(made, tmp_path):
     chosen = choose(("ece", "classwise_ece"), Settings())
     np.save(tmp_path / "a.npy", values)
     with ProbabilityMap((tmp_path / "a.npy",)) as found:
-        together, _ = case_module.count_calibration(part, found, classes, chosen)
+        together, _ = count_calibration(part, found, classes, chosen)
     assert together.error(Settings()) == evaluation.ece(labels[:4], values[:, :4])
 
 
@@ -71,3 +71,46 @@ def test_regions_stand_for_themselves(tmp_path):
         probabilities=[tmp_path / "p"],
     )
     assert summary.mean("classwise_ece") == summary.mean("classwise_brier") == 0
+
+
+@pytest.mark.parametrize("region", ["image", "box", "band"])
+def test_ignored_voxels_of_regions_do_not_count(tmp_path, region):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, (4, 6, 5)).astype(np.uint8)
+    values = np.stack((labels > 0, labels == 2)).astype(np.float32) * 0.8 + 0.1
+    wide = np.full((8, 6, 5), 9, np.uint8)
+    wide[:4] = labels
+    both = np.concatenate((values, 1 - values), axis=1)  # all wrong where nobody looked
+    members = {"whole": (1, 2), "core": (2,)}
+    chosen = choose(
+        [f"{name}:{region}" for name in ("classwise_ece", "classwise_brier")], Settings(margin=2)
+    )
+    found = []
+    for reference, probabilities, ignore in ((labels, values, None), (wide, both, 9)):
+        np.save(tmp_path / "a.npy", probabilities)
+        with ProbabilityMap((tmp_path / "a.npy",)) as opened:
+            together, each = count_calibration(
+                reference, opened, Classes(members=members, ignore=ignore), chosen
+            )
+        assert together is None
+        found.append(
+            [
+                item.metric.of_probabilities(counted, item.settings)
+                for counted in each.values()
+                for item in chosen
+            ]
+        )
+    assert found[0] == pytest.approx([0.1, 0.01] * 2)
+    assert found[1] == pytest.approx(found[0])
+
+
+def test_labels_of_any_size_have_probabilities(made, tmp_path):
+    values, labels = made
+    large = labels.astype(np.int64) * 2**40
+    classes = Classes(members={"one": (2**40,), "two": (2**41,)})
+    chosen = choose(("ece", "brier"), Settings())
+    np.save(tmp_path / "a.npy", values)
+    with ProbabilityMap((tmp_path / "a.npy",)) as found:
+        together, _ = count_calibration(large, found, classes, chosen)
+    assert together.error(Settings()) == evaluation.ece(labels, values)
+    assert together.brier(Settings()) == evaluation.brier(labels, values)
