@@ -149,7 +149,9 @@ def test_memory_changes_no_voxel(kind, monkeypatch):
 
 
 @pytest.mark.usefixtures("small_steps")
-def test_memory_workers_and_resume_change_no_file(tmp_path):
+def test_memory_workers_and_resume_change_no_file(tmp_path, monkeypatch):
+    # What other tests left in this process is not the command's.
+    monkeypatch.setattr(prediction_memory, "_resident_bytes", lambda: 400 * 2**20)
     save_checkpoint(tmp_path / "model.pt", model())
     for name in "abc":
         write(tmp_path / f"in/{name}_0000.nii.gz", noise(22, 30, 24 + ord(name) % 5))
@@ -208,7 +210,7 @@ def test_a_model_that_does_not_fit_is_refused_before_an_image_is_read(tmp_path, 
 
 
 def test_too_little_memory_for_the_tiles_of_a_large_image_is_found_at_once():
-    network = LoadedNetwork(Model(checkpoint=model()), Options(), {})
+    network = LoadedNetwork(Model(checkpoint=model(patch_size=(32, 32, 32))), Options(), {})
     shape = (300, 300, 300)
     case = NetworkInput(image=torch.empty(1, 1, 1, 1).expand(1, *shape))
     restoration = Restoration(
