@@ -56,6 +56,13 @@ def load_fold(workspace: Workspace, dataset: Dataset, fold: int | str) -> Fold:
     return found[fold]
 
 
+def load_groups(workspace: Workspace) -> dict[str, str] | None:
+    """Case → patient as planning found it, or None where only the cases' names tell it."""
+    if not workspace.fold_origin.is_file():
+        return None
+    return serialise.load(FoldOrigin, workspace.fold_origin).groups or None
+
+
 def load_folds(workspace: Workspace, dataset: Dataset) -> tuple[Fold, ...]:
     """All folds of a workspace; none where planning found too few cases for any."""
     has_none = not workspace.splits.is_file() and workspace.fold_origin.is_file()

@@ -70,7 +70,10 @@ def fit(
     fingerprint = serialise.load(Fingerprint, job.workspace.fingerprint)
     task = Task(
         configuration=configuration,
-        store=Store(job.workspace.preprocessed(store_key(configuration))),
+        store=Store(
+            job.workspace.preprocessed(store_key(configuration)),
+            cache_bytes=configuration.cache_bytes,
+        ),
         train_cases=cases.train,
         val_cases=cases.val,
         provenance=Provenance(

@@ -46,11 +46,13 @@ class FoldChoice:
         folds: The folds; none where there are too few cases.
         decision: For the plan.
         origin: How they came about, where they are new.
+        groups: Case → patient as options told, now or when the folds were made; else None.
     """
 
     folds: tuple[Fold, ...]
     decision: Decision
     origin: FoldOrigin | None
+    groups: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,17 @@ def find_folds(
         folds = make_folds(presence, groups, num_folds=number, seed=request.seed) if number else ()
         value = f"{len(folds)}, {verdict.grouping.num_groups} groups"
     decision = Decision(topic="folds", value=value or str(len(folds)), reason=verdict.reason)
-    return FoldChoice(folds=folds, decision=decision, origin=verdict.origin)
+    groups = _patients(dataset, request, verdict.origin or _own_origin(workspace))
+    return FoldChoice(folds=folds, decision=decision, origin=verdict.origin, groups=groups)
+
+
+def _patients(
+    dataset: Dataset, request: FoldRequest, origin: FoldOrigin | None
+) -> Mapping[str, str] | None:
+    if request.has_groups:
+        names = [case.identifier for case in dataset.cases]
+        return find_groups(names, pattern=request.pattern, table=request.table).groups
+    return origin.groups or None if origin else None
 
 
 def save_folds(workspace: Workspace, choice: FoldChoice) -> None:
@@ -224,11 +236,11 @@ def _is_still_wanted(
 def _copied(
     path: Path, given: Sequence[Fold], names: Sequence[str], request: FoldRequest
 ) -> _Verdict:
-    check_options(path, given, names, request)
+    groups = check_options(path, given, names, request)
     reason = f"given by {path}"
     return _Verdict(
         folds=tuple(given),
-        origin=_origin(request, reason, given=path),
+        origin=_origin(request, reason, given=path, groups=groups),
         reason=reason,
         warnings=left_out(path, given, names),
     )

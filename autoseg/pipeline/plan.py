@@ -110,7 +110,7 @@ def _plan(root: Path, workspace: Workspace, request: PlanRequest, workers: int) 
     budget = measuring_budget(
         request.device, request.memory, request.time_budget, dataset, fingerprint
     )
-    made = make_plan(dataset, fingerprint, budget, planner_request(wishes, recipe))
+    made = make_plan(dataset, fingerprint, budget, planner_request(wishes, recipe, folds.groups))
     made = with_choices(made, wishes)
     made = replace(made, decisions=(*made.decisions, folds.decision), request=request)
     with log_file(workspace.logs / "plan.log"):

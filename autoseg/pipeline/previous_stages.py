@@ -118,7 +118,8 @@ def cascade_inputs(job: Job, configuration: Configuration) -> StageStore:
     assert configuration.previous is not None
     (name,) = configuration.previous.names
     wanted = _all_cases(job)
-    store = StageStore(job.workspace.root / "stages" / f"{name}-for-{store_key(configuration)}")
+    folder = job.workspace.root / "stages" / f"{name}-for-{store_key(configuration)}"
+    store = StageStore(folder, cache_bytes=configuration.cache_bytes // 2)
     for number, fold in enumerate(job.folds):
         cases = [case for case in fold.val if case in wanted]
         _predict_stage(job, configuration, [job.workspace.run(name, number).final], cases, store)
@@ -160,7 +161,7 @@ def fit_paths(
         make_folder(path)
         with log_file(path.log):
             fit(replace(job, cases=path_fold), path, path_configuration, resumes=resumes)
-    store = StageStore(run.stage_inputs)
+    store = StageStore(run.stage_inputs, cache_bytes=configuration.cache_bytes // 2)
     files = [run.path(name).final for name in names]
     cases = (*fusion_fold.train, *fusion_fold.val)
     _predict_stage(job, configuration, files, cases, store)

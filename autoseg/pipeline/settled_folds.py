@@ -111,15 +111,19 @@ def _count(names: Iterable[str]) -> str:
 
 def check_options(
     path: Path, folds: Sequence[Fold], names: Sequence[str], request: FoldRequest
-) -> None:
-    """Refuses options that somebody's own folds do not fit."""
+) -> dict[str, str] | None:
+    """Refuses options that somebody's own folds do not fit.
+
+    Returns:
+        Case → patient, where an option tells it.
+    """
     if request.number not in (None, len(folds)):
         raise UsageError(
             f"--num-folds {request.number}: {path} has {len(folds)}. Leave the option out, or "
             "remove the file to make others."
         )
     if not request.has_groups:
-        return
+        return None
     groups = find_groups(names, pattern=request.pattern, table=request.table).groups
     for index, fold in enumerate(folds):
         if both := {groups[name] for name in fold.train} & {groups[name] for name in fold.val}:
@@ -128,6 +132,7 @@ def check_options(
                 f"{option}: fold {index} of {path} trains and validates on cases of {named(both)}. "
                 "Leave the option out, correct the file, or remove it to make other folds."
             )
+    return groups
 
 
 def left_out(path: Path, folds: Sequence[Fold], names: Sequence[str]) -> tuple[str, ...]:

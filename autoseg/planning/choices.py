@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,14 +30,23 @@ def with_recipe(request: PlanRequest, recipe: Recipe | None) -> PlanRequest:
     )
 
 
-def planner_request(request: PlanRequest, recipe: Recipe | None) -> Request:
-    """What a planner needs to know of the request."""
+def planner_request(
+    request: PlanRequest, recipe: Recipe | None, groups: Mapping[str, str] | None
+) -> Request:
+    """What a planner needs to know of the request.
+
+    Args:
+        request: Options of planning.
+        recipe: What is known about the data set, or None.
+        groups: Case → patient, or None where the cases' names tell it.
+    """
     return Request(
         configurations=request.configurations,
         network=request.network,
         memory=request.memory is not None,
         seed=request.seed,
         recipe=recipe,
+        groups=groups,
     )
 
 

@@ -63,7 +63,8 @@ def plan_again(
     dataset = planned.load_dataset(workspace)
     measured = serialise.load(Fingerprint, workspace.fingerprint)
     budget = measuring_budget(device, request.memory, time_budget, dataset, measured)
-    again = PLANNERS[made.planner](dataset, measured, budget, planner_request(request, recipe))
+    wanted = planner_request(request, recipe, planned.load_groups(workspace))
+    again = PLANNERS[made.planner](dataset, measured, budget, wanted)
     again = with_choices(again, request)
     for decision in again.decisions:
         if decision.configuration == name:

@@ -19,7 +19,7 @@ class FoldOrigin:
         pattern: --group-pattern, or None.
         table: --groups, or None.
         seed: Seed that dealt the groups out.
-        groups: Case → group, of folds that were made here.
+        groups: Case → group, of folds that were made here and where an option told it.
     """
 
     reason: str
