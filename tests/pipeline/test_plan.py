@@ -89,18 +89,18 @@ def test_given_folds_and_a_pattern_tell_the_patients_too(ordered, tmp_path):
 def test_a_training_keeps_as_many_cases_in_memory_as_its_plan_says(ordered, tmp_path, monkeypatch):
     seen = []
 
-    class Stopped(RuntimeError):
+    class StoppedError(RuntimeError):
         """Ends the command where the training would begin."""
 
     def stop(task, **_):
         seen.append(task)
-        raise Stopped
+        raise StoppedError
 
     workspace = Workspace(tmp_path / "ws")
     made = plan(ordered, workspace.root)
     configuration = replace(made.configurations["3d_fullres"], cache_bytes=12345)
     serialise.save(replace(made, configurations={"3d_fullres": configuration}), workspace.plan)
     monkeypatch.setattr(fitting, "Trainer", stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         pipeline.train(workspace.root, "3d_fullres", 0, epochs=1, device="cpu")
     assert seen[0].store.cache_bytes == 12345
